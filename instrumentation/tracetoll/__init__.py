@@ -1,0 +1,8 @@
+"""Count and cap what AI agents spend, on plain OpenTelemetry."""
+
+from tracetoll.attribution import attribution
+from tracetoll.instrumentor import Instrumentor
+from tracetoll.usage import Usage
+from tracetoll.version import __version__
+
+__all__ = ["Instrumentor", "Usage", "__version__", "attribution"]

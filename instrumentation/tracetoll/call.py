@@ -1,0 +1,230 @@
+"""One call to a model: what is known of it, from its start until it closes, exactly once.
+
+A call is one logical operation of the application, with all of the SDK's retries. It closes when the answer
+is there, the stream has ended, or it failed, was cancelled, closed, or forgotten; whichever comes first.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from contextvars import ContextVar
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from opentelemetry.context import attach, detach
+
+from tracetoll.providers.words import convert_all
+from tracetoll.reading import dig, get, text
+from tracetoll.safety import contained
+from tracetoll.usage import Reading
+
+if TYPE_CHECKING:
+    from contextvars import Token
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Span
+
+    from tracetoll.engine import Engine, Target
+    from tracetoll.pricing import Cost
+    from tracetoll.providers.words import Answer, AttributeValue, Surface
+    from tracetoll.usage import Usage
+
+Outcome = Literal["done", "failed", "cancelled", "closed", "abandoned"]
+
+current_call: ContextVar[Call | None] = ContextVar("tracetoll_call", default=None)
+
+_READING: Final = contained("reading an answer")
+_CLOSING: Final = contained("closing a call")
+
+# Calls whose stream was garbage-collected where closing them could deadlock; see `Call.forget`.
+_forgotten: Final[deque[Call]] = deque()
+_UNSAFE_TO_INTERRUPT: Final = ("opentelemetry", "tracetoll", "threading", "queue", "logging")
+
+
+@dataclass(slots=True)
+class Ending:
+    """How a call ended, and what it comes to. `missing` says why there is no usage where there should be."""
+
+    outcome: Outcome
+    seconds: float
+    usage: Usage | None = None
+    cost: Cost | None = None
+    error: str | None = None
+    missing: str | None = None
+
+
+class Call:
+    """The state of one call. Made by `Engine.open`; nothing of it is shared between calls."""
+
+    __slots__ = (
+        "_open",
+        "attempts",
+        "attributes",
+        "attribution",
+        "body",
+        "context",
+        "engine",
+        "error",
+        "error_code",
+        "finish",
+        "first_chunk_s",
+        "model",
+        "output",
+        "reading",
+        "request_id",
+        "response",
+        "response_id",
+        "response_model",
+        "running",
+        "span",
+        "started",
+        "status",
+        "streaming",
+        "surface",
+        "target",
+        "token",
+        "usage_hidden",
+    )
+
+    def __init__(self, engine: Engine, surface: Surface, target: Target, model: str | None, *, streaming: bool) -> None:
+        self.engine = engine
+        self.surface = surface
+        self.target = target
+        self.model = model
+        self.streaming = streaming
+        self.reading = Reading()
+        self.finish: dict[int, str] = {}
+        self.attributes: dict[str, AttributeValue] = {}
+        self.attribution: Any = None
+        self.body: Any = None
+        self.output: Any = None
+        self.response: Any = None
+        self.response_id: str | None = None
+        self.response_model: str | None = None
+        self.request_id: str | None = None
+        self.status: str | None = None
+        self.error: BaseException | None = None
+        self.error_code: str | None = None
+        self.attempts = 1
+        self.first_chunk_s: float | None = None
+        self.running = False
+        self.usage_hidden = False
+        self.span: Span
+        self.context: Context
+        self.token: Token[Context] | None = None
+        self._open = [None]
+        self.started = perf_counter()
+
+    # --- around the SDK's own work -----------------------------------------------------------
+
+    def enter(self) -> Token[Call | None]:
+        """Make this the current call and its span the current span, until `leave`."""
+        self.token = attach(self.context)
+        return current_call.set(self)
+
+    def leave(self, entered: Token[Call | None]) -> None:
+        """Undo `enter`, in the same context."""
+        current_call.reset(entered)
+        if self.token is not None:
+            detach(self.token)
+            self.token = None
+
+    def saw_response(self, response: object, retries: object) -> None:
+        """Keep the HTTP response that the SDK is about to turn into its answer."""
+        self.response = response
+        if type(retries) is int:
+            self.attempts = retries + 1
+
+    # --- what the provider says --------------------------------------------------------------
+
+    def read(self, node: object, answer: Answer | None = None) -> None:
+        """Take what an answer, or a part of it, says. What is read later wins."""
+        answer = answer or self.surface.answer
+        if answer.id:
+            self.response_id = text(get(node, answer.id)) or self.response_id
+        if answer.model:
+            self.response_model = text(get(node, answer.model)) or self.response_model
+        self.read_usage(node, answer)
+        if answer.finish is not None:
+            answer.finish.read(node, self.finish)
+        if answer.error:
+            code = dig(node, answer.error)
+            if code is not None:
+                self.error_code = str(code)[:64]
+        for key, rule in answer.attributes.items():
+            value = get(node, key)
+            if value is not None:
+                convert_all({key: value}, {key: rule}, self.attributes)
+        if self.surface.billed != "now":
+            self.status = text(get(node, "status")) or self.status
+
+    def read_usage(self, node: object, answer: Answer) -> bool:
+        """Take the usage object of an answer if it has one; return whether it had."""
+        usage_map = answer.usage_map or self.surface.usage
+        if usage_map is None:
+            return False
+        for where in answer.usage:
+            found = dig(node, where)
+            if found is not None:
+                usage_map.read(found, self.reading)
+                return True
+        return False
+
+    # --- the one end -------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the call has not closed yet."""
+        return bool(self._open)
+
+    def close(self, outcome: Outcome = "done") -> None:
+        """Close the call, the first time this is called; every other time does nothing."""
+        try:
+            # Atomic with and without the GIL: exactly one closer gets the token.
+            self._open.pop()
+        except IndexError:
+            return
+        with _CLOSING:
+            self.engine.close(self, outcome, perf_counter() - self.started)
+
+    def fail(self, error: BaseException) -> None:
+        """Close the call with the exception that the application sees."""
+        self.error = error
+        self.close("failed" if isinstance(error, Exception) else "cancelled")
+
+    def answered(self, result: object) -> None:
+        """Close the call with a whole answer."""
+        with _READING:
+            self.read(result)
+            if self.engine.keeps_content:
+                self.output = result
+        self.close()
+
+    def forget(self) -> None:
+        """Close the call because its stream was garbage-collected; safe in a finaliser.
+
+        A collection can strike inside a lock that closing needs as well (a span processor's queue, a
+        metric's lock). If such code is on this thread's stack, the call closes when the next one opens.
+        """
+        if not self._open:
+            return
+        frame: Any = sys._getframe(1)  # noqa: SLF001  # documented, and the only way to see who is interrupted
+        frame = frame.f_back  # the finaliser itself is ours
+        while frame is not None:
+            if frame.f_globals.get("__name__", "").startswith(_UNSAFE_TO_INTERRUPT):
+                _forgotten.append(self)
+                return
+            frame = frame.f_back
+        self.close("abandoned")
+
+
+def close_forgotten() -> None:
+    """Close the calls that could not be closed when they were forgotten."""
+    while _forgotten:
+        try:
+            call = _forgotten.popleft()
+        except IndexError:
+            return
+        call.close("abandoned")

@@ -1,0 +1,136 @@
+"""Instrument and uninstrument: one object that turns everything on, and everything off again."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+
+import wrapt
+from opentelemetry import metrics, trace
+from opentelemetry._logs import get_logger
+
+from tracetoll.attribution import send_as_baggage
+from tracetoll.config import read_settings
+from tracetoll.content import Content
+from tracetoll.engine import Engine
+from tracetoll.instruments import Instruments
+from tracetoll.patching import Patches
+from tracetoll.safety import contained
+from tracetoll.stainless import StainlessSeam
+from tracetoll.usage_log import UsageLog
+from tracetoll.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from types import ModuleType
+
+    from opentelemetry._logs import LoggerProvider
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+    from tracetoll.config import Settings
+
+log: Final = logging.getLogger("tracetoll")
+
+SCOPE: Final = "tracetoll"
+PROVIDERS: Final = ("openai", "anthropic")
+_INSTRUMENTING: Final = contained("instrumenting")
+
+
+class Instrumentor:
+    """Patch the provider SDKs that the application uses, so that every call is counted.
+
+    There is one per process: `Instrumentor()` always returns it. It keeps the contract of OpenTelemetry's
+    `BaseInstrumentor` without deriving from it, because importing that takes longer than all of this.
+    """
+
+    _instance: ClassVar[Instrumentor | None] = None
+    _creating: ClassVar = threading.Lock()
+
+    engine: Engine | None
+    patches: Patches | None
+
+    def __new__(cls) -> Self:
+        """Return the one instrumentor of the process."""
+        with cls._creating:
+            self = cls.__dict__.get("_instance")
+            if self is None:
+                self = super().__new__(cls)
+                self.engine = None
+                self.patches = None
+                cls._instance = self
+            return self
+
+    @property
+    def is_instrumented_by_opentelemetry(self) -> bool:
+        """Whether instrument() is in force."""
+        return self.patches is not None
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Return nothing: which SDKs are there, and which versions, is found out when they are imported."""
+        return ()
+
+    def instrument(
+        self,
+        *,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        logger_provider: LoggerProvider | None = None,
+        skip_dep_check: bool = False,
+        raise_exception_on_conflict: bool = False,
+        **settings: object,
+    ) -> None:
+        """Count every call from now on, of SDKs imported before or after this, with old clients and new ones.
+
+        The OpenTelemetry providers default to the global ones. `settings` are the fields of
+        `tracetoll.config.Settings`, such as `providers=["openai"]` or `usage_log=True`; each has a
+        TRACETOLL_* variable that it wins over. Never raises: a wrong setting is named in a warning.
+        `skip_dep_check` and `raise_exception_on_conflict` are there for OpenTelemetry's loader.
+        """
+        del skip_dep_check, raise_exception_on_conflict  # there is nothing to check, see above
+        if self.patches is not None:
+            log.warning("tracetoll is instrumented already; call uninstrument() first to change its settings")
+            return
+        with _INSTRUMENTING:
+            found = read_settings(settings)
+            send_as_baggage(found.baggage_out)
+            logger = get_logger(SCOPE, __version__, logger_provider)
+            self.engine = Engine(
+                found,
+                trace.get_tracer(SCOPE, __version__, tracer_provider),
+                Instruments(metrics.get_meter(SCOPE, __version__, meter_provider), found.metrics),
+                UsageLog(logger, wanted=found.usage_log),
+                Content(found, logger),
+            )
+            self.patches = Patches()
+            for name in _wanted(found):
+                provider = importlib.import_module(f"tracetoll.providers.{name}").PROVIDER
+                StainlessSeam(provider, self.engine, self.patches.switch).install(self.patches)
+
+    def uninstrument(self, **_: object) -> None:
+        """Put back the very functions that instrument() replaced."""
+        if self.patches is None:
+            log.warning("tracetoll is not instrumented; there is nothing to undo")
+            return
+        self.patches.undo()
+        self.patches = None
+        self.engine = None
+
+
+def _wanted(settings: Settings) -> list[str]:
+    wanted = settings.providers or PROVIDERS
+    for name in wanted:
+        if name not in PROVIDERS:
+            log.warning("there is no provider %r; known are: %s", name, ", ".join(PROVIDERS))
+    return [name for name in PROVIDERS if name in wanted]
+
+
+def _be_a_base_instrumentor(module: ModuleType) -> None:
+    base: Any = module.BaseInstrumentor
+    base.register(Instrumentor)
+
+
+# isinstance(Instrumentor(), BaseInstrumentor) holds as soon as somebody can ask.
+wrapt.register_post_import_hook(_be_a_base_instrumentor, "opentelemetry.instrumentation.instrumentor")

@@ -1,0 +1,86 @@
+"""Replace functions of other libraries, when those are imported, and put the very same ones back."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+import wrapt
+
+from tracetoll.safety import contained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+log: Final = logging.getLogger("tracetoll")
+
+_PATCHING: Final = contained("patching a library")
+
+
+class Switch:
+    """Whether the wrappers made for one instrument() are in force; they look at it on every call."""
+
+    __slots__ = ("on",)
+
+    def __init__(self) -> None:
+        self.on = True
+
+
+class Patches:
+    """What has been replaced, and what waits for its library to be imported."""
+
+    def __init__(self) -> None:
+        self.switch = Switch()
+        self._lock = threading.Lock()
+        self._replaced: list[tuple[Any, str, Any, Any]] = []
+
+    def when_imported(self, module: str, patch: Callable[[ModuleType], None]) -> None:
+        """Run `patch` with a module: now if it is imported already, else as soon as it is."""
+
+        def imported(found: ModuleType) -> None:
+            # wrapt keeps its hooks for ever; one from before an uninstrument() must do nothing
+            if self.switch.on:
+                with _PATCHING:
+                    patch(found)
+
+        loaded = sys.modules.get(module)
+        if loaded is not None:
+            imported(loaded)
+        else:
+            wrapt.register_post_import_hook(imported, module)
+
+    def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+        """Replace the attribute `name` of a class or module by what `make` makes of the original.
+
+        Does nothing where there is no such attribute: the library is of another version, and other
+        patches may still apply.
+        """
+        original = vars(owner).get(name)
+        if original is None:
+            log.debug("%s has no %s; it is not patched", getattr(owner, "__name__", owner), name)
+            return
+        wrapper = make(original)
+        with self._lock:
+            setattr(owner, name, wrapper)
+            self._replaced.append((owner, name, original, wrapper))
+
+    def replaced(self) -> list[str]:
+        """Return the names of all functions that are replaced now."""
+        with self._lock:
+            return [
+                f"{getattr(owner, '__module__', '') or getattr(owner, '__name__', '')}."
+                f"{getattr(owner, '__qualname__', '')}.{name}".replace("..", ".")
+                for owner, name, _, _ in self._replaced
+            ]
+
+    def undo(self) -> None:
+        """Put every original back. Where somebody else has wrapped ours meanwhile, ours only steps aside."""
+        self.switch.on = False
+        with self._lock:
+            for owner, name, original, wrapper in reversed(self._replaced):
+                if vars(owner).get(name) is wrapper:
+                    setattr(owner, name, original)
+            self._replaced.clear()

@@ -1,0 +1,108 @@
+"""anthropic 0, 1 and 2: Anthropic itself, and Claude on Bedrock, Vertex and Foundry through this SDK.
+
+Sources: the SDK's own types (2.12.0), recorded traffic; semconv reference, 5.2. Anthropic's input leaves
+out what was cached. In a stream, input and cache come first and may be told again, the output comes last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+from tracetoll import usage as u
+from tracetoll.providers.words import (
+    Answer,
+    Events,
+    Part,
+    Reason,
+    Stainless,
+    Surface,
+    as_float,
+    as_int,
+    as_text,
+    as_texts,
+    paths,
+)
+from tracetoll.usage import UsageMap
+from tracetoll_semconv import attributes as a
+
+USAGE: Final = UsageMap(
+    fields={
+        "input_tokens": u.INPUT,
+        "output_tokens": u.OUTPUT,
+        "cache_read_input_tokens": u.CACHE_READ,
+        "cache_creation_input_tokens": u.CACHE_WRITE,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": u.CACHE_WRITE_5M,
+            "ephemeral_1h_input_tokens": u.CACHE_WRITE_1H,
+        },
+        "output_tokens_details": {"thinking_tokens": u.REASONING},
+        "server_tool_use": {"web_search_requests": u.WEB_SEARCHES, "web_fetch_requests": u.WEB_FETCHES},
+    },
+    cache="beside",
+    sides="iterations",
+    own_steps=frozenset({"message", "fallback_message"}),  # compaction and advisors are billed beside the rest
+)
+# At the start of a stream, the output is a placeholder of a few tokens.
+USAGE_AT_START: Final = replace(USAGE, fields={**USAGE.fields, "output_tokens": u.OUTPUT_SO_FAR})
+
+REQUEST: Final[dict[str, Any]] = {
+    "max_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
+    "max_tokens_to_sample": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
+    "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
+    "top_p": (a.GEN_AI_REQUEST_TOP_P, as_float),
+    "top_k": (a.GEN_AI_REQUEST_TOP_K, as_int),
+    "stop_sequences": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
+    "output_config": {"effort": (a.GEN_AI_REQUEST_REASONING_LEVEL, as_text)},
+}
+REASONS: Final = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_call"}
+PRICED_BY: Final = {
+    "usage": {
+        "service_tier": (a.SERVICE_TIER, as_text),
+        "inference_geo": (a.INFERENCE_GEO, as_text),
+    },
+}
+MESSAGE: Final = Answer(finish=Reason(("stop_reason",), REASONS), attributes=PRICED_BY)
+DELTA: Final = Answer(id="", model="", finish=Reason(("delta", "stop_reason"), REASONS), attributes=PRICED_BY)
+
+MESSAGES: Final = Surface(
+    operation="chat",
+    usage=USAGE,
+    request=REQUEST,
+    answer=MESSAGE,
+    events=Events(
+        kind="type",
+        parts={
+            "message_start": Part(("message",), replace(MESSAGE, usage_map=USAGE_AT_START)),
+            "message_delta": Part((), DELTA),
+        },
+        errors={"error": ("error", "type")},
+    ),
+    output_caps=("max_tokens",),
+    content="anthropic.messages",
+)
+COUNT: Final = Surface(operation="count_tokens", metrics=False)
+COMPLETE: Final = Surface(
+    operation="text_completion", request=REQUEST, answer=Answer(finish=Reason(("stop_reason",), REASONS))
+)
+BATCH_RESULTS: Final = Surface(
+    operation="fetch_response",
+    line=replace(MESSAGES, events=None, batch=True),
+    line_at=("result", "message"),
+    metrics=False,
+)
+
+PROVIDER: Final = Stainless(
+    name="anthropic",
+    module="anthropic",
+    provider="anthropic",
+    classes={"Bedrock": "aws.bedrock", "Vertex": "gcp.vertex_ai", "Foundry": "azure.ai.inference"},
+    error_codes=paths("body.error.type", "type"),
+    own_spans="start_api_call_span",  # anthropic >= 1.14 emits a span per call of its own
+    surfaces={
+        "POST /v1/messages": MESSAGES,
+        "POST /v1/messages/count_tokens": COUNT,
+        "POST /v1/complete": COMPLETE,
+        "GET /v1/messages/batches/{id}/results": BATCH_RESULTS,
+    },
+)

@@ -1,0 +1,254 @@
+"""The words a provider file is written in: surfaces, answers, events. Data only; the engine does the work.
+
+A *surface* is one endpoint of a provider: which operation it is, what to read of the request, of the
+answer, and of a stream's events. Values are found by dotted paths (`tracetoll.reading`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from tracetoll.reading import Path, dig, elements, get, items, path, text
+
+if TYPE_CHECKING:
+    from tracetoll.usage import UsageMap
+
+AttributeValue = str | bool | int | float | tuple[str, ...]
+Convert = Callable[[Any], AttributeValue | None]
+
+
+# --- what is read of a request --------------------------------------------------------------
+
+
+def as_text(value: Any) -> str | None:
+    """Return a non-empty string as it is."""
+    return text(value)
+
+
+def as_int(value: Any) -> int | None:
+    """Return an integer as it is."""
+    return value if type(value) is int else None
+
+
+def as_float(value: Any) -> float | None:
+    """Return a number as a float."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def as_texts(value: Any) -> tuple[str, ...] | None:
+    """Return a string, or a list of strings, as a tuple."""
+    if isinstance(value, str):
+        return (value,)
+    found = tuple(one for one in elements(value) if isinstance(one, str))
+    return found or None
+
+
+def as_true(value: Any) -> bool | None:
+    """Return True for true; upstream sets such attributes only then."""
+    return True if value is True else None
+
+
+def more_than_one(value: Any) -> int | None:
+    """Return an integer unless it is 1, which upstream leaves out."""
+    return value if type(value) is int and value != 1 else None
+
+
+def unless_auto(value: Any) -> str | None:
+    """Return a non-empty string unless it is "auto", which upstream leaves out."""
+    return text(value) if value != "auto" else None
+
+
+def as_output_type(value: Any) -> str | None:
+    """Return upstream's output type for a response format: text or json."""
+    if not isinstance(value, str):
+        return None
+    return "json" if value.startswith("json") else "text" if value == "text" else None
+
+
+# A rule is an attribute and how a value becomes one, or a table for a nested object.
+Request = Mapping[str, "tuple[str, Convert] | Request"]
+
+
+# --- how a finish reason is told ------------------------------------------------------------
+
+
+class Finish(Protocol):
+    """Finds the finish reasons of an answer or an event; one per choice, by the choice's position."""
+
+    def read(self, node: object, into: dict[int, str]) -> None:
+        """Add the reasons in `node` to `into`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """A list of choices, each with an `index` and its own reason."""
+
+    at: str = "choices"
+    reason: str = "finish_reason"
+
+    def read(self, node: object, into: dict[int, str]) -> None:
+        """Add the reason of each choice that has one."""
+        for position, choice in enumerate(elements(get(node, self.at))):
+            reason = get(choice, self.reason)
+            if reason is not None and isinstance(reason, str):
+                index = get(choice, "index")
+                into[index if type(index) is int else position] = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason for the whole answer, in upstream's words where `values` has a translation."""
+
+    at: Path
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self, node: object, into: dict[int, str]) -> None:
+        """Set the one reason."""
+        reason = text(dig(node, self.at))
+        if reason is not None:
+            into[0] = self.values.get(reason, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A status that tells how the answer ended, with a list of output items that may be tool calls."""
+
+    values: Mapping[str, str]
+    status: str = "status"
+    reason: Path = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    output: str = "output"
+    tool_calls: frozenset[str] = frozenset()
+
+    def read(self, node: object, into: dict[int, str]) -> None:
+        """Set the one reason: the status's translation, or that of the reason beside it."""
+        found = self.values.get(get(node, self.status) or "")
+        if found is None:
+            return
+        because = text(dig(node, self.reason)) if self.reason else None
+        if because is not None:
+            found = self.reasons.get(because, because)
+        elif found == "stop" and any(get(item, "type") in self.tool_calls for item in elements(get(node, self.output))):
+            found = "tool_calls"
+        into[0] = found
+
+
+# --- answers and events ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Where an answer, or a part of it, says what. An empty path means: not told here."""
+
+    id: str = "id"
+    model: str = "model"
+    usage: tuple[Path, ...] = (("usage",),)
+    usage_map: UsageMap | None = None
+    """How to read usage here, where that is not the surface's way."""
+    finish: Finish | None = None
+    error: Path = ()
+    attributes: Request = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An event that carries (a part of) the answer: where in it, and in which shape (None: the surface's)."""
+
+    at: Path = ()
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """How a stream tells its answer. `kind` names the key of the event's type; None: every chunk is a part."""
+
+    kind: str | None = None
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    errors: Mapping[str, Path] = field(default_factory=dict)
+    usage_on_request: str | None = None
+    """The request field that makes the provider send usage in a stream, as `field.flag`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surface:
+    """One endpoint. `usage` None: the provider reports no tokens here, which is then no gap.
+
+    `billed`: "now" with this answer; "later": the answer may still be pending, and a later fetch of the
+    same id has the usage; "fetched": this is that fetch (upstream: the same numbers are not reported
+    again), it counts only what this process saw pending and what then turned out to be done.
+    """
+
+    operation: str
+    usage: UsageMap | None = None
+    request: Request = field(default_factory=dict)
+    answer: Answer = field(default_factory=Answer)
+    events: Events | None = None
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+    output_caps: tuple[str, ...] = ()
+    content: str | None = None
+    billed: Literal["now", "later", "fetched"] = "now"
+    line: Surface | None = None
+    """The answer is a file of lines, each a call of its own that was made earlier: its surface."""
+    line_at: Path = ()
+    """Where in a line its answer stands."""
+    metrics: bool = True
+    """Whether this counts as a model operation in metrics (counting tokens does not)."""
+    batch: bool = False
+    """Whether these calls are made in a batch, which has prices of its own."""
+    inference: bool = True
+    """Whether upstream's inference counters apply (they do not to embeddings or moderation)."""
+
+    def request_attributes(self, body: object) -> dict[str, AttributeValue]:
+        """Return the span attributes that a request body gives."""
+        found: dict[str, AttributeValue] = {}
+        convert_all(body, self.request, found)
+        return found
+
+
+def convert_all(node: object, table: Mapping[str, Any], found: dict[str, AttributeValue]) -> None:
+    """Add the attributes that a table finds in a dict or an SDK object."""
+    for key, value in items(node):
+        rule = table.get(key)
+        if rule is None or value is None:
+            continue
+        if type(rule) is tuple:
+            name, convert = rule
+            converted = convert(value)
+            if converted is not None:
+                found[name] = converted
+        else:
+            convert_all(value, rule, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A pattern of server names, and the provider behind it. `port` None: any."""
+
+    pattern: str
+    provider: str
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stainless:
+    """An SDK whose clients pass everything through one `request` method (see design: seams).
+
+    `surfaces` is keyed by "METHOD /path/{placeholder}"; `error_codes` are the paths on an exception where
+    the provider's own code may stand; `classes` maps a client class to a provider where the host is silent.
+    """
+
+    name: str
+    module: str
+    provider: str
+    surfaces: Mapping[str, Surface]
+    error_codes: tuple[Path, ...] = ()
+    classes: Mapping[str, str] = field(default_factory=dict)
+    own_spans: str | None = None
+    """Function of the client module that starts the SDK's own span for a call: ours replaces it."""
+
+
+def paths(*dotted: str) -> tuple[Path, ...]:
+    """Return several paths."""
+    return tuple(path(one) for one in dotted)

@@ -1,0 +1,81 @@
+"""Read values out of what SDKs hand around: dicts, pydantic models of either major, plain objects.
+
+SDK types are never imported. A value that is missing, null, or of another type than expected reads as None:
+providers and proxies answer with nearly everything, and none of it may raise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_EMPTY: Final[Mapping[str, Any]] = {}
+
+Path = tuple[str, ...]
+
+
+def path(dotted: str) -> Path:
+    """Split a dotted path once, so that reading along it does not have to."""
+    return tuple(dotted.split(".")) if dotted else ()
+
+
+def get(node: object, key: str) -> Any:
+    """Return the value of `key` in a dict or on an object, None if there is none.
+
+    Reads `__dict__` rather than the attribute: a missing attribute of a pydantic model costs 2 µs, and
+    a property or a `__getattr__` of the application's own class must not run.
+    """
+    if isinstance(node, dict):
+        return node.get(key)
+    fields = getattr(node, "__dict__", _EMPTY)
+    value = fields.get(key)
+    if value is None and node is not None:
+        # pydantic 2 keeps what the model does not declare apart
+        extra = getattr(node, "__pydantic_extra__", None)
+        if extra:
+            return extra.get(key)
+    return value
+
+
+def dig(node: object, parts: Path) -> Any:
+    """Return the value at a path, None as soon as a step is missing."""
+    for part in parts:
+        node = get(node, part)
+        if node is None:
+            return None
+    return node
+
+
+def items(node: object) -> Iterable[tuple[str, Any]]:
+    """Return the (key, value) pairs of a dict or an object; none for anything else."""
+    if isinstance(node, dict):
+        return node.items()
+    fields = getattr(node, "__dict__", _EMPTY)
+    extra = getattr(node, "__pydantic_extra__", None)
+    if extra:
+        return [*fields.items(), *extra.items()]
+    return fields.items()
+
+
+def elements(node: object) -> list[Any] | tuple[Any, ...]:
+    """Return a list or tuple as it is, and an empty one for anything else."""
+    return node if isinstance(node, list | tuple) else ()
+
+
+def count(value: object) -> int | None:
+    """Return a token count, None for what is none: text, booleans, fractions, negative numbers.
+
+    Cohere sends its counts as floats, so a whole float is a count.
+    """
+    if type(value) is int:
+        return value if value >= 0 else None
+    if type(value) is float and value >= 0 and value.is_integer():
+        return int(value)
+    return None
+
+
+def text(value: object) -> str | None:
+    """Return a string that is not empty, else None."""
+    return value if isinstance(value, str) and value else None

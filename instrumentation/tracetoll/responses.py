@@ -1,0 +1,191 @@
+"""Raw HTTP responses: what the application reads itself, and when it closes them.
+
+The watcher replaces `response.stream`, the byte stream underneath every way of reading an httpx (or httpx2)
+response. It hands every byte on as it is. The `httpx` flavour is found through the response's own class.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import cache
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+from tracetoll.reading import get
+from tracetoll.safety import contained
+from tracetoll.streams import event_reader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from tracetoll.call import Call
+
+_READING: Final = contained("reading a raw response")
+_LARGEST_BODY: Final = 64 * 1024 * 1024
+_WORTH_READING: Final = ("application/json", "text/event-stream", "application/x-ndjson")
+
+
+class Received:
+    """What has come in of a raw body, read when it is complete or given up."""
+
+    __slots__ = ("_call", "_pieces", "_response", "_size", "_wanted")
+
+    def __init__(self, call: Call, response: Any) -> None:
+        self._call = call
+        self._response = response
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._wanted = str(response.headers.get("content-type", "")).startswith(_WORTH_READING)
+
+    def add(self, piece: bytes) -> None:
+        """Take a piece of the body as it is on the wire."""
+        if self._call.first_chunk_s is None:
+            self._call.first_chunk_s = perf_counter() - self._call.started
+        self._size += len(piece)
+        if self._wanted and self._size <= _LARGEST_BODY:
+            self._pieces.append(piece)
+
+    def end(self, *, complete: bool) -> None:
+        """Read what came in, and close the call."""
+        call = self._call
+        if not call.is_open:
+            return
+        with _READING:
+            if self._pieces and self._size <= _LARGEST_BODY:
+                kept = {
+                    name: value
+                    for name, value in self._response.headers.items()
+                    if name.lower() in ("content-type", "content-encoding")
+                }
+                # The response class itself undoes gzip, deflate, br and zstd.
+                body = type(self._response)(200, headers=kept, content=b"".join(self._pieces)).content
+                read_body(call, body)
+            self._pieces = []
+        # An SDK closes a stream as soon as it has read the provider's last word.
+        call.close("done" if complete or call.finish else "closed")
+
+
+def read_body(call: Call, body: bytes) -> None:
+    """Take what a raw body says: a JSON answer, or server-sent events."""
+    text = body.decode("utf-8", errors="replace")
+    if text.lstrip()[:1] in ("{", "["):
+        answer = _json(text)
+        call.read(answer)
+        if call.engine.keeps_content:
+            call.output = answer
+        return
+    read = event_reader(call)
+    collect = call.engine.collector(call)
+    named = call.surface.events is not None and call.surface.events.kind == "event"
+    for name, data in _server_sent_events(text):
+        event = _json(data)
+        if event is None:
+            continue
+        if named:
+            event = {"event": name, "data": event}
+        if collect is not None:
+            collect(event)
+        read(event)
+        if name == "error" or (get(event, "error") is not None and get(event, "choices") is None):
+            error = get(event, "error")
+            call.error_code = str(get(error, "code") or get(error, "type") or "error")[:64]
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _server_sent_events(text: str) -> Iterator[tuple[str, str]]:
+    """Yield (event name, data) of each complete block; the last one may lack its blank line."""
+    for block in text.replace("\r\n", "\n").replace("\r", "\n").split("\n\n"):
+        name, data = "", []
+        for line in block.split("\n"):
+            field, _, value = line.partition(":")
+            if field == "data":
+                data.append(value.removeprefix(" "))
+            elif field == "event":
+                name = value.strip()
+        if data:
+            yield name, "\n".join(data)
+
+
+def watch(response: Any, call: Call, *, raw: bool) -> None:
+    """Tell `call` when the byte stream of `response` is closed; with `raw`, also read what passes."""
+    watcher = _watcher_class(type(response).__module__.partition(".")[0])
+    response.stream = watcher(response.stream, call, Received(call, response) if raw else None)
+
+
+class _Watcher:
+    """A byte stream that hands on every byte, and tells when it ends."""
+
+    def __init__(self, inner: Any, call: Call, received: Received | None) -> None:
+        self._inner = inner
+        self._call = call
+        self._received = received
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._received is None:
+            return iter(self._inner)
+        return self._pieces(self._received)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._received is None:
+            return aiter(self._inner)
+        return self._async_pieces(self._received)
+
+    def _pieces(self, received: Received) -> Iterator[bytes]:
+        try:
+            for piece in self._inner:
+                received.add(piece)
+                yield piece
+        except Exception as error:
+            self._call.fail(error)
+            raise
+        received.end(complete=True)
+
+    async def _async_pieces(self, received: Received) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._inner:
+                received.add(piece)
+                yield piece
+        except Exception as error:
+            self._call.fail(error)
+            raise
+        received.end(complete=True)
+
+    def close(self) -> None:
+        """Close the byte stream; part of the interface of both libraries."""
+        self._inner.close()
+        self._closed()
+
+    async def aclose(self) -> None:
+        """Close the byte stream; part of the interface of both libraries."""
+        await self._inner.aclose()
+        self._closed()
+
+    def _closed(self) -> None:
+        if self._received is not None:
+            self._received.end(complete=False)
+        elif not self._call.running:  # else the SDK closes at the end of the stream, and the tap sees it
+            self._call.close("closed")
+
+    def __del__(self) -> None:
+        if self._received is not None:
+            self._call.forget()
+
+
+@cache
+def _watcher_class(flavour: str) -> Any:
+    """Return the watcher for the responses of one HTTP library, `httpx` or `httpx2`.
+
+    It derives from the library's own stream classes, because the library checks that.
+    """
+    library: Any = sys.modules[flavour]
+    return type("WatchedStream", (_Watcher, library.SyncByteStream, library.AsyncByteStream), {})

@@ -1,0 +1,276 @@
+"""The seam of SDKs made by Stainless: openai, anthropic, groq, together, cerebras, writer.
+
+Every surface of such an SDK passes through `SyncAPIClient.request` or `AsyncAPIClient.request` of its
+`_base_client`, above the retry loop; each attempt's response passes through `_process_response`.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal
+from weakref import WeakKeyDictionary
+
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from tracetoll import hosts
+from tracetoll.call import Call, current_call
+from tracetoll.engine import Target
+from tracetoll.reading import get
+from tracetoll.responses import read_body, watch
+from tracetoll.safety import contained
+from tracetoll.streams import AsyncTap, SyncTap
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from tracetoll.engine import Engine
+    from tracetoll.patching import Patches, Switch
+    from tracetoll.providers.words import Stainless, Surface
+
+_OPENING: Final = contained("opening a call")
+_ANSWERED: Final = contained("taking an answer")
+_RESPONSE: Final = contained("looking at a response")
+_RAW_HEADER: Final = "x-stainless-raw-response"
+_ROUTES_KEPT: Final = 1024
+
+Kind = Literal["model", "stream", "lines", "raw", "response"]
+
+
+class StainlessSeam:
+    """Patches one SDK, and turns its requests into calls."""
+
+    def __init__(self, provider: Stainless, engine: Engine, switch: Switch) -> None:
+        self.provider = provider
+        self.engine = engine
+        self.switch = switch
+        self._patterns = [
+            (method.lower(), path.strip("/").split("/"), surface)
+            for (method, _, path), surface in ((key.partition(" "), s) for key, s in provider.surfaces.items())
+        ]
+        self._routes: dict[tuple[str, str], Surface | None] = {}
+        self._targets: WeakKeyDictionary[Any, tuple[Any, Target]] = WeakKeyDictionary()
+        self._kinds: dict[type, Kind] = {}
+
+    def install(self, patches: Patches) -> None:
+        """Patch the SDK when it is imported."""
+        patches.when_imported(f"{self.provider.module}._base_client", lambda module: self._patch(module, patches))
+
+    def _patch(self, module: ModuleType, patches: Patches) -> None:
+        for name, wrap in (("SyncAPIClient", self._wrap_sync), ("AsyncAPIClient", self._wrap_async)):
+            client = getattr(module, name)
+            patches.replace(client, "request", wrap)
+            patches.replace(client, "_process_response", self._wrap_process_response)
+        if self.provider.own_spans is not None:
+            patches.replace(module, self.provider.own_spans, self._wrap_own_spans)
+
+    # --- the wrappers ------------------------------------------------------------------------
+
+    def _wrap_sync(self, request: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(request)
+        def wrapper(client: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+            call, options = self._open(client, options, kwargs)
+            if call is None:
+                return request(client, cast_to, options, *args, **kwargs)
+            entered = call.enter()
+            try:
+                result = request(client, cast_to, options, *args, **kwargs)
+            except BaseException as error:
+                call.fail(error)
+                raise
+            finally:
+                call.leave(entered)
+            with _ANSWERED:
+                self._answered(call, result, SyncTap)
+            return result
+
+        return wrapper
+
+    def _wrap_async(self, request: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(request)
+        async def wrapper(client: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+            call, options = self._open(client, options, kwargs)
+            if call is None:
+                return await request(client, cast_to, options, *args, **kwargs)
+            entered = call.enter()
+            try:
+                result = await request(client, cast_to, options, *args, **kwargs)
+            except BaseException as error:
+                call.fail(error)
+                raise
+            finally:
+                call.leave(entered)
+            with _ANSWERED:
+                self._answered(call, result, AsyncTap)
+            return result
+
+        return wrapper
+
+    def _wrap_process_response(self, process: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(process)
+        def wrapper(client: Any, *args: Any, **kwargs: Any) -> Any:
+            call = current_call.get()
+            if call is not None:
+                call.saw_response(kwargs.get("response"), kwargs.get("retries_taken"))
+            return process(client, *args, **kwargs)
+
+        return wrapper
+
+    def _wrap_own_spans(self, start: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(start)
+        def wrapper(tracer: Any, base_url: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+            call = current_call.get()
+            if call is None:
+                return start(tracer, base_url, options, *args, **kwargs)
+            # Our span stands for the SDK's, also towards the server: it sends the trace context on.
+            with _OPENING:
+                if kwargs.get("propagation", True):
+                    carrier: dict[str, Any] = {}
+                    TraceContextTextMapPropagator().inject(carrier)
+                    given = options.headers if isinstance(options.headers, Mapping) else {}
+                    options.headers = {**carrier, **given}
+            return None
+
+        return wrapper
+
+    # --- opening -----------------------------------------------------------------------------
+
+    def _open(self, client: Any, options: Any, kwargs: Mapping[str, Any]) -> tuple[Call | None, Any]:
+        """Return the call to make, and the options to make it with; no call if this is none of ours."""
+        if not self.switch.on:
+            return None, options
+        with _OPENING:
+            surface = self._surface(options.method, options.url)
+            if surface is None:
+                return None, options
+            body = options.json_data
+            streaming = kwargs.get("stream") is True
+            call = self.engine.open(surface, self._target(client), body, streaming=streaming)
+            if call is not None and streaming:
+                options = self._ask_for_usage(call, options)
+            return call, options
+        return None, options
+
+    def _surface(self, method: str, url: str) -> Surface | None:
+        """Return the surface that a request goes to; the exact URL is looked up once."""
+        key = (method, url)
+        try:
+            return self._routes[key]
+        except KeyError:
+            pass
+        parts = url.partition("?")[0].rstrip("/").split("/")
+        found = None
+        for wanted_method, pattern, surface in self._patterns:
+            tail = parts[-len(pattern) :]
+            if (
+                method.lower() == wanted_method
+                and len(tail) == len(pattern)
+                and all(
+                    want == have or (want.startswith("{") and have) for want, have in zip(pattern, tail, strict=True)
+                )
+            ):
+                found = surface
+                break
+        if len(self._routes) >= _ROUTES_KEPT:
+            self._routes.clear()
+        self._routes[key] = found
+        return found
+
+    def _target(self, client: Any) -> Target:
+        """Return who a client talks to; found anew only when the client's base URL changed."""
+        url = client.base_url
+        known = self._targets.get(client)
+        if known is not None and known[0] is url:
+            return known[1]
+        host, port = url.host or None, url.port
+        default_port = {"https": 443, "http": 80}.get(url.scheme)
+        provider = (
+            self.engine.settings.provider_hosts.get((host or "").lower())
+            or hosts.provider_at(host, port)
+            or self._provider_by_class(client)
+        )
+        if self.provider.name == "anthropic" and provider == "azure.ai.openai":
+            provider = "azure.ai.inference"
+        target = Target(provider, host, None if port == default_port else port, self.provider.error_codes)
+        self._targets[client] = (url, target)
+        return target
+
+    def _provider_by_class(self, client: Any) -> str:
+        for kind in type(client).__mro__:
+            for name, provider in self.provider.classes.items():
+                if name in kind.__name__:
+                    return provider
+        return self.provider.provider
+
+    def _ask_for_usage(self, call: Call, options: Any) -> Any:
+        """Ask for usage in a stream that would have none, and hide what this adds from the application."""
+        field = call.surface.events.usage_on_request if call.surface.events is not None else None
+        policy = self.engine.settings.stream_usage
+        body = options.json_data
+        if (
+            field is None
+            or policy == "never"
+            or (policy == "known" and call.target.provider not in hosts.STREAM_USAGE_PROVIDERS)
+            or not isinstance(body, dict)
+            or field in (get(options, "extra_json") or {})
+            or self._is_raw(options)
+        ):
+            return options
+        given = body.get(field)
+        if given is not None and (not isinstance(given, dict) or "include_usage" in given):
+            return options
+        # A copy: the application may hold the options and the body.
+        options = copy.copy(options)
+        options.json_data = {**body, field: {**(given or {}), "include_usage": True}}
+        call.usage_hidden = True
+        return options
+
+    @staticmethod
+    def _is_raw(options: Any) -> bool:
+        headers = options.headers
+        return isinstance(headers, Mapping) and any(
+            name.lower() == _RAW_HEADER and isinstance(value, str) for name, value in headers.items()
+        )
+
+    # --- answering ---------------------------------------------------------------------------
+
+    def _answered(self, call: Call, result: Any, tap: type[SyncTap | AsyncTap]) -> None:
+        """Read the SDK's result, or arrange for it to be read when the application does."""
+        try:
+            kind = self._kinds[type(result)]
+        except KeyError:
+            kind = self._kinds.setdefault(type(result), _kind_of(type(result)))
+        if kind == "model":
+            call.answered(result)
+        elif kind in ("stream", "lines"):
+            result._iterator = tap(result._iterator, call)  # noqa: SLF001  # where the SDK keeps what it iterates
+            response = call.response
+            call.response = None
+            self.engine.read_headers(call, response)
+            if response is not None:
+                watch(response, call, raw=False)
+        else:
+            response = result if kind == "response" else result.http_response
+            self.engine.read_headers(call, response)
+            call.response = None
+            if response.is_closed and response.is_stream_consumed:
+                with _RESPONSE:
+                    read_body(call, response.content)
+                call.close()
+            else:
+                watch(response, call, raw=True)
+
+
+def _kind_of(result: type) -> Kind:
+    """Return what a result class of a Stainless SDK is, by what its base classes are called."""
+    names = {kind.__name__ for kind in result.__mro__}
+    if names & {"Stream", "AsyncStream"}:
+        return "stream"
+    if names & {"JSONLDecoder", "AsyncJSONLDecoder"}:
+        return "lines"
+    if names & {"BaseAPIResponse", "LegacyAPIResponse"}:
+        return "raw"
+    if "Response" in names and result.__module__.startswith("httpx"):
+        return "response"
+    return "model"

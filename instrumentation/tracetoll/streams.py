@@ -1,0 +1,186 @@
+"""Streams, tapped in place: the SDK's own stream object stays, its iterator is ours.
+
+`SyncTap` and `AsyncTap` stand in for the iterator that an SDK's stream object pulls parsed events from.
+What the application reads as raw bytes is tapped in `tracetoll.responses`.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from tracetoll.reading import dig, get
+from tracetoll.safety import fault
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from tracetoll.call import Call
+
+
+def event_reader(call: Call) -> Callable[[object], bool]:
+    """Return what reads the events of a call's stream; its result says whether to hide the event.
+
+    The returned function runs once per event of every stream, so it does as little as it can.
+    """
+    events = call.surface.events
+    if call.surface.line is not None:
+        return _line_reader(call)
+    if events is None:
+        return _nothing
+    if events.kind is None:
+        return _part_reader(call)
+    kind_key, parts, errors = events.kind, events.parts, events.errors
+
+    def read(event: object) -> bool:
+        kind = get(event, kind_key)
+        if not isinstance(kind, str):
+            return False
+        part = parts.get(kind)
+        if part is not None:
+            node = dig(event, part.at) if part.at else event
+            call.read(node, part.answer)
+        elif kind in errors:
+            code = dig(event, errors[kind])
+            call.error_code = str(code)[:64] if code else "error"
+        return False
+
+    return read
+
+
+def _nothing(_: object) -> bool:
+    return False
+
+
+def _line_reader(call: Call) -> Callable[[object], bool]:
+    """Read a file of results: each line is a call of its own, made earlier."""
+    surface = call.surface
+
+    def read(line: object) -> bool:
+        if surface.line is not None:
+            call.engine.past_call(surface.line, call.target, dig(line, surface.line_at))
+        return False
+
+    return read
+
+
+def _part_reader(call: Call) -> Callable[[object], bool]:
+    """Read a stream whose every chunk is a part of the answer (chat completions and its relatives)."""
+    answer = call.surface.answer
+    finish = answer.finish
+    first = [True]
+
+    def read(chunk: object) -> bool:
+        if first:
+            call.read(chunk)
+            if call.response_id is not None and call.response_model is not None:
+                first.clear()  # Azure's first chunk may have neither
+            return call.usage_hidden and not get(chunk, "choices") and get(chunk, "usage") is not None
+        try:
+            fields = chunk.__dict__
+        except AttributeError:
+            call.read(chunk)
+            return False
+        choices = fields.get("choices")
+        if choices:
+            try:
+                reason = choices[0].__dict__.get("finish_reason")
+            except (AttributeError, TypeError, KeyError, IndexError):
+                reason = True
+            if (reason is not None or len(choices) > 1) and finish is not None:
+                finish.read(chunk, call.finish)
+        if fields.get("usage") is not None or getattr(chunk, "__pydantic_extra__", None) or "x_groq" in fields:
+            found = call.read_usage(chunk, answer)
+            return found and call.usage_hidden and not choices
+        return False
+
+    return read
+
+
+class _Tap:
+    """What both taps do with an event, and when they are forgotten."""
+
+    __slots__ = ("_call", "_collect", "_inner", "_next", "_read", "_started")
+
+    def __init__(self, inner: Any, step: Callable[[], Any], call: Call) -> None:
+        self._call = call
+        self._inner = inner
+        self._next = step
+        self._read = event_reader(call)
+        self._collect = call.engine.collector(call)
+        self._started = False
+
+    def _seen(self, event: object) -> bool:
+        """Read an event; return whether to hide it from the application."""
+        try:
+            if not self._started:
+                self._started = True
+                self._call.first_chunk_s = perf_counter() - self._call.started
+            if self._collect is not None:
+                self._collect(event)
+            return self._read(event)
+        except Exception as error:
+            if not fault("reading a stream", error):
+                raise
+            return False
+
+    def __getattr__(self, name: str) -> Any:
+        # What else the SDK's own iterator has: close(), send(), throw(), gi_running ...
+        return getattr(self._inner, name)
+
+    def __del__(self) -> None:
+        self._call.forget()
+
+
+class SyncTap(_Tap):
+    """The iterator of a tapped stream; it is the only thing of ours that the stream holds."""
+
+    __slots__ = ()
+
+    def __init__(self, inner: Iterator[object], call: Call) -> None:
+        super().__init__(inner, inner.__next__, call)
+
+    def __iter__(self) -> SyncTap:
+        return self
+
+    def __next__(self) -> object:
+        call = self._call
+        call.running = True
+        try:
+            event = self._next()
+        except StopIteration:
+            call.close()
+            raise
+        except BaseException as error:
+            call.fail(error)
+            raise
+        finally:
+            call.running = False
+        return self.__next__() if self._seen(event) else event
+
+
+class AsyncTap(_Tap):
+    """The asynchronous `SyncTap`."""
+
+    __slots__ = ()
+
+    def __init__(self, inner: AsyncIterator[object], call: Call) -> None:
+        super().__init__(inner, inner.__anext__, call)
+
+    def __aiter__(self) -> AsyncTap:
+        return self
+
+    async def __anext__(self) -> object:
+        call = self._call
+        call.running = True
+        try:
+            event = await self._next()
+        except StopAsyncIteration:
+            call.close()
+            raise
+        except BaseException as error:
+            call.fail(error)
+            raise
+        finally:
+            call.running = False
+        return await self.__anext__() if self._seen(event) else event

@@ -1,0 +1,353 @@
+"""What a provider says a call used, normalised: input includes cache, output includes reasoning.
+
+`UsageMap` is how a provider file says which field of the wire is which of ours (a table, no code);
+`Usage` is the value that comes out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from tracetoll.reading import count, elements, get, items, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+INPUT: Final = "input_tokens"
+OUTPUT: Final = "output_tokens"
+CACHE_READ: Final = "cache_read.input_tokens"
+CACHE_WRITE: Final = "cache_write.input_tokens"
+CACHE_WRITE_5M: Final = "cache_write.ttl_5m.input_tokens"
+CACHE_WRITE_30M: Final = "cache_write.ttl_30m.input_tokens"
+CACHE_WRITE_1H: Final = "cache_write.ttl_1h.input_tokens"
+CACHE_WRITE_12H: Final = "cache_write.ttl_12h.input_tokens"
+REASONING: Final = "reasoning.output_tokens"
+TEXT_INPUT: Final = "text.input_tokens"
+IMAGE_INPUT: Final = "image.input_tokens"
+AUDIO_INPUT: Final = "audio.input_tokens"
+TEXT_OUTPUT: Final = "text.output_tokens"
+IMAGE_OUTPUT: Final = "image.output_tokens"
+AUDIO_OUTPUT: Final = "audio.output_tokens"
+TEXT_CACHE_READ: Final = "text.cache_read.input_tokens"
+IMAGE_CACHE_READ: Final = "image.cache_read.input_tokens"
+AUDIO_CACHE_READ: Final = "audio.cache_read.input_tokens"
+VIDEO_INPUT: Final = "video.input_tokens"
+DOCUMENT_INPUT: Final = "document.input_tokens"
+TOOL_USE_INPUT: Final = "tool_use.input_tokens"
+CITATION_OUTPUT: Final = "citation.output_tokens"
+ACCEPTED_PREDICTION_OUTPUT: Final = "accepted_prediction.output_tokens"
+REJECTED_PREDICTION_OUTPUT: Final = "rejected_prediction.output_tokens"
+WEB_SEARCHES: Final = "web_search.count"
+WEB_FETCHES: Final = "web_fetch.count"
+AUDIO_MILLISECONDS: Final = "audio.milliseconds"
+IMAGES: Final = "image.count"
+
+# Fields of the wire that are needed to normalise and to price, and are not counts of ours.
+WIRE_TOTAL: Final = "wire.total_tokens"
+PROVIDER_COST: Final = "wire.cost_nano_usd"
+OUTPUT_SO_FAR: Final = "wire.output_so_far"
+"""A running count at the start of a stream: it is the output only if the stream ends without another."""
+
+COUNTS: Final = (
+    INPUT,
+    OUTPUT,
+    CACHE_READ,
+    CACHE_WRITE,
+    CACHE_WRITE_5M,
+    CACHE_WRITE_30M,
+    CACHE_WRITE_1H,
+    CACHE_WRITE_12H,
+    REASONING,
+    TEXT_INPUT,
+    IMAGE_INPUT,
+    AUDIO_INPUT,
+    TEXT_OUTPUT,
+    IMAGE_OUTPUT,
+    AUDIO_OUTPUT,
+    TEXT_CACHE_READ,
+    IMAGE_CACHE_READ,
+    AUDIO_CACHE_READ,
+    VIDEO_INPUT,
+    DOCUMENT_INPUT,
+    TOOL_USE_INPUT,
+    CITATION_OUTPUT,
+    ACCEPTED_PREDICTION_OUTPUT,
+    REJECTED_PREDICTION_OUTPUT,
+    WEB_SEARCHES,
+    WEB_FETCHES,
+    AUDIO_MILLISECONDS,
+    IMAGES,
+)
+
+NANO: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """A number of the wire that need not be whole; we keep it as a whole number of a smaller unit."""
+
+    name: str
+    factor: Decimal
+
+    def read(self, value: object) -> int | None:
+        """Return the scaled number, None where the value is no amount."""
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            return None
+        try:
+            amount = Decimal(str(value)) * self.factor
+            return int(amount.to_integral_value()) if amount.is_finite() and amount >= 0 else None
+        except InvalidOperation:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """A field of the wire that is a number with some hosts and an object with others."""
+
+    number: Scaled
+    table: Mapping[str, Any]
+
+
+USD: Final = Scaled(PROVIDER_COST, Decimal(NANO))
+# OpenRouter states its cost as a number, Perplexity as an object with a total.
+USD_OR_TOTAL: Final = Either(USD, {"total_cost": USD})
+# xAI states its cost in ticks of 1e-10 USD.
+USD_TICKS: Final = Scaled(PROVIDER_COST, Decimal("0.1"))
+SECONDS: Final = Scaled(AUDIO_MILLISECONDS, Decimal(1000))
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Tokens of one step that the provider bills beside the call's own numbers, perhaps of another model."""
+
+    kind: str
+    model: str | None
+    counts: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class Reading:
+    """What has been read of one call's usage so far; a stream adds to it event by event."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    sides: tuple[Side, ...] = ()
+    last_step: Mapping[str, int] | None = None
+
+
+class Usage:
+    """An immutable set of counts, as the provider reported them and normalised.
+
+    A count that the provider did not report is None, never 0. All are tokens but `web_searches`,
+    `web_fetches`, `images` (units) and `audio_milliseconds`.
+    """
+
+    __slots__ = ("_counts", "context_tokens", "cost_nano_usd", "sides")
+
+    def __init__(
+        self,
+        counts: Mapping[str, int] = MappingProxyType({}),
+        sides: tuple[Side, ...] = (),
+        cost_nano_usd: int | None = None,
+        context_tokens: int | None = None,
+    ) -> None:
+        """Take counts by the names in COUNTS; other keys raise ValueError.
+
+        `sides` are the steps billed beside these counts; `cost_nano_usd` is the cost in billionths of a
+        US dollar where the provider itself states one; `context_tokens` is how many tokens the model had
+        before it at the end, where that is not the total (a call of several steps).
+        """
+        unknown = counts.keys() - _KNOWN
+        if unknown:
+            names = ", ".join(sorted(unknown))
+            msg = f"unknown usage field {names}; known are: {', '.join(COUNTS)}"
+            raise ValueError(msg)
+        self._counts = MappingProxyType(dict(counts))
+        self.sides = sides
+        self.cost_nano_usd = cost_nano_usd
+        self.context_tokens = context_tokens if context_tokens is not None else self.total_tokens
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Return every count that was reported, by the names in COUNTS."""
+        return self._counts
+
+    @property
+    def input_tokens(self) -> int | None:
+        """Return all input tokens: uncached, cached and of every modality."""
+        return self._counts.get(INPUT)
+
+    @property
+    def output_tokens(self) -> int | None:
+        """Return all output tokens, reasoning included."""
+        return self._counts.get(OUTPUT)
+
+    @property
+    def total_tokens(self) -> int | None:
+        """Return input plus output; None if neither was reported."""
+        known = [n for n in (self.input_tokens, self.output_tokens) if n is not None]
+        return sum(known) if known else None
+
+    @property
+    def cache_read_tokens(self) -> int | None:
+        """Return the part of the input that came from the provider's cache."""
+        return self._counts.get(CACHE_READ)
+
+    @property
+    def cache_write_tokens(self) -> int | None:
+        """Return the part of the input that was written to the provider's cache."""
+        return self._counts.get(CACHE_WRITE)
+
+    @property
+    def reasoning_tokens(self) -> int | None:
+        """Return the part of the output that was reasoning."""
+        return self._counts.get(REASONING)
+
+    @property
+    def audio_input_tokens(self) -> int | None:
+        """Return the part of the input that was audio."""
+        return self._counts.get(AUDIO_INPUT)
+
+    @property
+    def audio_output_tokens(self) -> int | None:
+        """Return the part of the output that was audio."""
+        return self._counts.get(AUDIO_OUTPUT)
+
+    def __bool__(self) -> bool:
+        return bool(self._counts) or bool(self.sides)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Usage) and self._counts == other._counts and self.sides == other.sides
+
+    def __hash__(self) -> int:
+        return hash((frozenset(self._counts.items()), self.sides))
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return iter(self._counts.items())
+
+    def __add__(self, other: Usage) -> Usage:
+        """Return the sum of both, per count; a count is None only where it is None in both."""
+        if not isinstance(other, Usage):
+            return NotImplemented
+        counts = dict(self._counts)
+        for name, value in other._counts.items():
+            counts[name] = counts.get(name, 0) + value
+        costs = [cost for cost in (self.cost_nano_usd, other.cost_nano_usd) if cost is not None]
+        return Usage(counts, self.sides + other.sides, sum(costs) if costs else None)
+
+    def __repr__(self) -> str:
+        return f"Usage({dict(self._counts)!r})"
+
+
+_KNOWN: Final = frozenset(COUNTS)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageMap:
+    """Which field of a provider's usage object is which count of ours.
+
+    `fields` maps wire names to counts; a nested table follows a nested object. `fallbacks` has the names
+    that count only where no name of `fields` gave that count. The switches say how the provider's numbers
+    become ours:
+
+    - `cache`: "inside" the wire's input, or "beside" it and to be added;
+    - `beside_output`: counts that the wire's output lacks when the wire's own total says so;
+    - `total_is_input`: the total stands for a missing input (embeddings);
+    - `sides`: the list of steps; each whose `type` is not in `own_steps` is billed beside the rest.
+    """
+
+    fields: Mapping[str, Any]
+    fallbacks: Mapping[str, Any] = field(default_factory=dict)
+    cache: Literal["inside", "beside"] = "inside"
+    beside_output: tuple[str, ...] = ()
+    total_is_input: bool = False
+    sides: str | None = None
+    own_steps: frozenset[str] = frozenset()
+
+    def read(self, node: object, into: Reading) -> None:
+        """Add one usage object of the wire to `into`: per count, the last one reported wins.
+
+        Counts over a stream are cumulative with every provider, so nothing is ever summed.
+        """
+        seen: dict[str, int] = {}
+        spare: dict[str, int] = {}
+        _read(node, self.fields, seen)
+        if self.fallbacks:
+            _read(node, self.fallbacks, spare)
+            for name, value in spare.items():
+                seen.setdefault(name, value)
+        into.counts.update(seen)
+        if self.sides is not None:
+            steps = elements(get(node, self.sides))
+            if steps:
+                read = [self._side(step) for step in steps]
+                into.sides = tuple(side for side in read if side.kind not in self.own_steps)
+                own = [side.counts for side in read if side.kind in self.own_steps]
+                into.last_step = own[-1] if own else None
+
+    def _side(self, step: object) -> Side:
+        counts: dict[str, int] = {}
+        _read(step, self.fields, counts)
+        return Side(text(get(step, "type")) or "unknown", text(get(step, "model")), self._normalised(counts))
+
+    def usage(self, reading: Reading, *, complete: bool = True, hidden_reasoning: bool = False) -> Usage:
+        """Return the normalised usage of a whole call.
+
+        `complete`: the answer came to its end, so that a running count is the final one.
+        `hidden_reasoning`: this host counts reasoning in its total only (Gemini's OpenAI endpoint).
+        """
+        counts = self._normalised(dict(reading.counts))
+        total = counts.pop(WIRE_TOTAL, None)
+        cost = counts.pop(PROVIDER_COST, None)
+        so_far = counts.pop(OUTPUT_SO_FAR, None)
+        if complete and so_far is not None:
+            counts.setdefault(OUTPUT, so_far)
+        if hidden_reasoning and total is not None and INPUT in counts and OUTPUT in counts:
+            hidden = total - counts[INPUT] - counts[OUTPUT]
+            if hidden > 0:
+                counts[OUTPUT] += hidden
+                counts[REASONING] = counts.get(REASONING, 0) + hidden
+        step = reading.last_step
+        return Usage(counts, reading.sides, cost, step[INPUT] + step.get(OUTPUT, 0) if step and INPUT in step else None)
+
+    def _normalised(self, counts: dict[str, int]) -> dict[str, int]:
+        total = counts.get(WIRE_TOTAL)
+        if self.total_is_input and total is not None:
+            counts.setdefault(INPUT, total)
+        if self.cache == "beside" and INPUT in counts:
+            counts[INPUT] += counts.get(CACHE_READ, 0) + counts.get(CACHE_WRITE, 0)
+        if self.beside_output and total is not None and INPUT in counts and OUTPUT in counts:
+            missing = 0
+            for name in self.beside_output:
+                missing += counts.get(name, 0)
+                if missing and total == counts[INPUT] + counts[OUTPUT] + missing:
+                    counts[OUTPUT] += missing
+                    break
+        return counts
+
+
+def _read(node: object, table: Mapping[str, Any], into: dict[str, int]) -> None:
+    for key, value in items(node):
+        if value is None:
+            continue
+        rule = table.get(key)
+        if rule is None:
+            continue
+        if type(rule) is str:
+            number = count(value)
+            if number is not None:
+                into.setdefault(rule, number)
+        elif type(rule) is Scaled:
+            number = rule.read(value)
+            if number is not None:
+                into.setdefault(rule.name, number)
+        elif type(rule) is Either:
+            number = rule.number.read(value)
+            if number is not None:
+                into.setdefault(rule.number.name, number)
+            else:
+                _read(value, rule.table, into)
+        else:
+            _read(value, rule, into)
