@@ -131,12 +131,15 @@ class Engine:
         call.context = live_operation(surface.operation, set_span_in_context(call.span, current))
         return call
 
-    def past_call(self, surface: Surface, target: Target, answer: object) -> None:
-        """Account for a call that was made earlier, and whose answer is only seen now (a batch's line)."""
+    def past_call(self, surface: Surface, target: Target, answer: object, model: str | None = None) -> None:
+        """Account for a call that was made earlier, and whose answer is only seen now (a batch's line).
+
+        Each answer counts once, by its id. `model` is the one asked, where the answer does not tell.
+        """
         identity = text(get(answer, surface.answer.id)) if answer is not None else None
         if identity is None or not self._past.add(identity):
             return
-        call = self.open(surface, target, {"model": get(answer, surface.answer.model)}, streaming=False)
+        call = self.open(surface, target, {"model": model or get(answer, surface.answer.model)}, streaming=False)
         if call is not None:
             call.answered(answer)
 

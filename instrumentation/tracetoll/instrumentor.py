@@ -11,19 +11,22 @@ import wrapt
 from opentelemetry import metrics, trace
 from opentelemetry._logs import get_logger
 
+from tracetoll.agents import use_tracer_provider
 from tracetoll.attribution import send_as_baggage
 from tracetoll.config import read_settings
 from tracetoll.content import Content
 from tracetoll.engine import Engine
 from tracetoll.instruments import Instruments
+from tracetoll.observed import ObservedSeam
 from tracetoll.patching import Patches
+from tracetoll.providers.words import Observed, Stainless
 from tracetoll.safety import contained
 from tracetoll.stainless import StainlessSeam
 from tracetoll.usage_log import UsageLog
 from tracetoll.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from types import ModuleType
 
     from opentelemetry._logs import LoggerProvider
@@ -36,6 +39,10 @@ log: Final = logging.getLogger("tracetoll")
 
 SCOPE: Final = "tracetoll"
 PROVIDERS: Final = ("openai", "anthropic")
+_SEAMS: Final[dict[type, Callable[..., StainlessSeam | ObservedSeam]]] = {
+    Stainless: StainlessSeam,
+    Observed: ObservedSeam,
+}
 _INSTRUMENTING: Final = contained("instrumenting")
 
 
@@ -96,6 +103,7 @@ class Instrumentor:
         with _INSTRUMENTING:
             found = read_settings(settings)
             send_as_baggage(found.baggage_out)
+            use_tracer_provider(tracer_provider)
             logger = get_logger(SCOPE, __version__, logger_provider)
             self.engine = Engine(
                 found,
@@ -106,8 +114,8 @@ class Instrumentor:
             )
             self.patches = Patches()
             for name in _wanted(found):
-                provider = importlib.import_module(f"tracetoll.providers.{name}").PROVIDER
-                StainlessSeam(provider, self.engine, self.patches.switch).install(self.patches)
+                for seam in importlib.import_module(f"tracetoll.providers.{name}").SEAMS:
+                    _SEAMS[type(seam)](seam, self.engine, self.patches.switch).install(self.patches)
 
     def uninstrument(self, **_: object) -> None:
         """Put back the very functions that instrument() replaced."""

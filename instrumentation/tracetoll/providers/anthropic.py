@@ -92,7 +92,7 @@ BATCH_RESULTS: Final = Surface(
     metrics=False,
 )
 
-PROVIDER: Final = Stainless(
+SDK: Final = Stainless(
     name="anthropic",
     module="anthropic",
     provider="anthropic",
@@ -106,3 +106,5 @@ PROVIDER: Final = Stainless(
         "GET /v1/messages/batches/{id}/results": BATCH_RESULTS,
     },
 )
+
+SEAMS: Final = (SDK,)

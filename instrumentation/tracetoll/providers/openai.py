@@ -5,6 +5,7 @@ Sources: the SDK's own types (3.54.0), recorded traffic; semconv reference, 5.1 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from tracetoll import usage as u
@@ -12,6 +13,7 @@ from tracetoll.providers.words import (
     Answer,
     Choices,
     Events,
+    Observed,
     Part,
     Stainless,
     Status,
@@ -261,7 +263,7 @@ FETCHED_BATCH: Final = Surface(
     operation="fetch_response", usage=RESPONSES_USAGE, billed="fetched", batch=True, inference=False
 )
 
-PROVIDER: Final = Stainless(
+SDK: Final = Stainless(
     name="openai",
     module="openai",
     provider="openai",
@@ -290,3 +292,25 @@ PROVIDER: Final = Stainless(
         "GET /batches/{id}": FETCHED_BATCH,
     },
 )
+
+# Every response of a session is billed on its own; the transcription of the user's speech is a second model's.
+REALTIME: Final = Observed(
+    name="openai",
+    modules=("openai.resources.realtime.realtime", "openai.resources.beta.realtime.realtime"),
+    classes=("RealtimeConnection", "AsyncRealtimeConnection"),
+    method="parse_event",
+    provider="openai",
+    answers={
+        "response.done": (
+            ("response",),
+            Surface(operation="generate_content", usage=REALTIME_USAGE, answer=replace(RESPONSE, model="")),
+        ),
+        "conversation.item.input_audio_transcription.completed": (
+            (),
+            replace(TRANSCRIPTION, answer=Answer(id="item_id", model="")),
+        ),
+    },
+    models={"session.created": ("session", "model"), "session.updated": ("session", "model")},
+)
+
+SEAMS: Final = (SDK, REALTIME)

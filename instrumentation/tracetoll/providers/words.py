@@ -249,6 +249,27 @@ class Stainless:
     """Function of the client module that starts the SDK's own span for a call: ours replaces it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """A method of an SDK that returns events of a connection; some of them are answers (see `answers`).
+
+    `modules` are tried in turn: the place has moved between versions. `answers` maps an event's `type` to
+    where in it the answer stands, and the answer's surface; `models` does so for the model in use, which
+    the provider tells once.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    classes: tuple[str, ...]
+    method: str
+    provider: str
+    answers: Mapping[str, tuple[Path, Surface]]
+    models: Mapping[str, Path] = field(default_factory=dict)
+
+
+Seam = Stainless | Observed
+
+
 def paths(*dotted: str) -> tuple[Path, ...]:
     """Return several paths."""
     return tuple(path(one) for one in dotted)

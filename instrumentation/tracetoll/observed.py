@@ -1,0 +1,66 @@
+"""The seam of long-lived connections: events that an SDK hands out, some of which are whole answers."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+from tracetoll.engine import Target
+from tracetoll.reading import dig, get, text
+from tracetoll.safety import contained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from tracetoll.engine import Engine
+    from tracetoll.patching import Patches, Switch
+    from tracetoll.providers.words import Observed
+
+_OBSERVING: Final = contained("observing an event")
+
+
+class ObservedSeam:
+    """Patches a method that returns events, and makes a call of each that is an answer."""
+
+    def __init__(self, seam: Observed, engine: Engine, switch: Switch) -> None:
+        self.seam = seam
+        self.engine = engine
+        self.switch = switch
+        self._target = Target(seam.provider, None, None)
+        self._models: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+    def install(self, patches: Patches) -> None:
+        """Patch the SDK when it is imported, wherever this version has the classes."""
+
+        def patch(module: ModuleType) -> None:
+            for name in self.seam.classes:
+                owner = getattr(module, name, None)
+                if owner is not None and owner.__module__ == module.__name__:
+                    patches.replace(owner, self.seam.method, self._wrap)
+
+        for module in self.seam.modules:
+            patches.when_imported(module, patch)
+
+    def _wrap(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def wrapper(connection: Any, *args: Any, **kwargs: Any) -> Any:
+            event = method(connection, *args, **kwargs)
+            if self.switch.on:
+                with _OBSERVING:
+                    self._observe(connection, event)
+            return event
+
+        return wrapper
+
+    def _observe(self, connection: Any, event: object) -> None:
+        kind = get(event, "type")
+        if kind in self.seam.models:
+            model = text(dig(event, self.seam.models[kind]))
+            if model is not None:
+                self._models[connection] = model
+        elif kind in self.seam.answers:
+            where, surface = self.seam.answers[kind]
+            answer = dig(event, where) if where else event
+            self.engine.past_call(surface, self._target, answer, self._models.get(connection))
