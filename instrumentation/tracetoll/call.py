@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opentelemetry.context import attach, detach
 
-from tracetoll.providers.words import convert_all
-from tracetoll.reading import dig, get, text
+from tracetoll.providers.words import convert_found
+from tracetoll.reading import dig, text, view
 from tracetoll.safety import contained
 from tracetoll.usage import Reading
 
@@ -142,23 +142,23 @@ class Call:
     def read(self, node: object, answer: Answer | None = None) -> None:
         """Take what an answer, or a part of it, says. What is read later wins."""
         answer = answer or self.surface.answer
+        told = view(node)
+        if not told:
+            return
         if answer.id:
-            self.response_id = text(get(node, answer.id)) or self.response_id
+            self.response_id = text(told.get(answer.id)) or self.response_id
         if answer.model:
-            self.response_model = text(get(node, answer.model)) or self.response_model
-        self.read_usage(node, answer)
+            self.response_model = text(told.get(answer.model)) or self.response_model
+        self.read_usage(told, answer)
         if answer.finish is not None:
-            answer.finish.read(node, self.finish)
-        if answer.error:
-            code = dig(node, answer.error)
-            if code is not None:
-                self.error_code = str(code)[:64]
-        for key, rule in answer.attributes.items():
-            value = get(node, key)
-            if value is not None:
-                convert_all({key: value}, {key: rule}, self.attributes)
+            answer.finish.read(told, self.finish)
+        code = dig(told, answer.error) if answer.error else None
+        if code is not None:
+            self.error_code = str(code)[:64]
+        if answer.attributes:
+            convert_found(told, answer.attributes, self.attributes)
         if self.surface.billed != "now":
-            self.status = text(get(node, "status")) or self.status
+            self.status = text(told.get("status")) or self.status
 
     def read_usage(self, node: object, answer: Answer) -> bool:
         """Take the usage object of an answer if it has one; return whether it had."""

@@ -36,7 +36,7 @@ def suppressed(context: Context, operation: str) -> bool:
     """Return whether a call of this kind is not ours to account for in this context."""
     if not context:
         return False
-    if any(context.get(key) for key in _SUPPRESSED):
+    if context.get(_SUPPRESSED[0]) or context.get(_SUPPRESSED[1]):
         return True
     mark = _MARKS.get(operation)
     return mark is not None and context.get(mark[0]) is not None

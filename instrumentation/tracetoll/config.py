@@ -142,6 +142,8 @@ class Settings:
     """The secret of the keyed hash that marks equal prompts; None: none is made."""
     rate_limits: bool = _setting("TRACETOLL_RATE_LIMITS", _switch, default=True)
     """Whether to report the provider's rate-limit headers."""
+    cost_details: bool = _setting("TRACETOLL_COST_DETAILS", _switch, default=False)
+    """Whether spans say what a cost is made of, and by which prices; the usage log always does."""
     provider_hosts: Mapping[str, str] = _setting("TRACETOLL_PROVIDER_HOSTS", _hosts, {})
     """Who answers at hosts that we cannot know, such as a gateway."""
     content: str = _setting(CONTENT_VARIABLE, _one_of(*CONTENT), "no_content")

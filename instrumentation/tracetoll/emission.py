@@ -12,9 +12,9 @@ from tracetoll_semconv.prefix import PREFIX
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from tracetoll.headers import Limits
     from tracetoll.pricing import Cost
     from tracetoll.providers.words import AttributeValue
-    from tracetoll.ratelimits import Limits
     from tracetoll.usage import Usage
 
 Attributes = dict[str, "AttributeValue"]
@@ -122,16 +122,31 @@ def of_usage(usage: Usage, into: Attributes) -> None:
 
 def of_cost(cost: Cost, into: Attributes) -> None:
     """Add the attributes of a cost; an unpriced call has a status and no amount."""
-    into[a.COST_STATUS] = cost.status
-    if cost.amount is None:
-        return
-    into[a.COST_AMOUNT] = cost.amount / NANO
-    into[a.COST_CURRENCY] = "USD"
-    into[a.COST_SOURCE] = cost.source
+    if cost.status != "priced":
+        into[a.COST_STATUS] = cost.status
+    if cost.amount is not None:
+        into[a.COST_AMOUNT] = cost.amount / NANO
+        into[a.COST_CURRENCY] = "USD"
+        into[a.COST_SOURCE] = cost.source
+
+
+def of_cost_details(cost: Cost, into: Attributes) -> None:
+    """Add what a cost is made of, and by which prices."""
     for part, amount in cost.parts.items():
         into[_COST_PARTS[part]] = amount / NANO
     if cost.price_version is not None:
         into[a.COST_PRICE_VERSION] = cost.price_version
+
+
+def of_context(tokens: int | None, window: int | None, into: Attributes) -> float | None:
+    """Add how large the context window is, and return how much of it a call used."""
+    if not window:
+        return None
+    into[a.CONTEXT_WINDOW_SIZE] = window
+    if tokens is None:
+        return None
+    share = into[a.CONTEXT_UTILIZATION] = tokens / window
+    return share
 
 
 def of_rate_limits(limits: Limits, into: Attributes) -> None:

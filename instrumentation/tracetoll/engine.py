@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as otel_context
 from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
-from tracetoll import emission, errors, hosts, ratelimits
+from tracetoll import emission, errors, headers, hosts
 from tracetoll.attribution import current as current_attribution
 from tracetoll.call import Call, Ending, close_forgotten, current_call
 from tracetoll.coexistence import live_operation, suppressed
@@ -40,8 +40,6 @@ _PENDING_KEPT: Final = 10_000
 _STARTS_KEPT: Final = 2048
 _PENDING: Final = frozenset({"queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling"})
 _FAILED: Final = frozenset({"failed", "expired"})
-_REQUEST_IDS: Final = {b"x-request-id", b"request-id"}
-_SERVED_MODEL: Final = b"x-ms-served-model"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +91,7 @@ class Engine:
         self._usage_log = usage_log
         self._content = content
         self.keeps_content = content.wanted
+        self._details = settings.cost_details or usage_log.wanted or "traceai" in settings.aliases
         self._aliases = emission.alias_pairs(settings.aliases)
         self._pending = Seen()
         self._past = Seen()
@@ -218,19 +217,12 @@ class Engine:
         with _HEADERS:
             if response is None:
                 return
-            headers = response.headers.raw
-            if self.settings.rate_limits:
-                azure = call.target.provider == "azure.ai.openai"
-                limits = ratelimits.read(headers, bare_reset_is_seconds=not azure)
-                if limits:
-                    emission.of_rate_limits(limits, call.attributes)
-                    self._instruments.rate_limits(call.target.provider, call.model or "unknown", limits)
-            for name, value in headers:
-                lower = name.lower()
-                if lower in _REQUEST_IDS:
-                    call.request_id = value.decode("latin-1")
-                elif lower == _SERVED_MODEL:
-                    call.response_model = value.decode("latin-1")
+            seen = headers.read(response.headers.raw, call.target.provider)
+            call.request_id = seen.request_id or call.request_id
+            call.response_model = seen.served_model or call.response_model
+            if seen.limits and self.settings.rate_limits:
+                emission.of_rate_limits(seen.limits, call.attributes)
+                self._instruments.rate_limits(call.target.provider, call.model or "unknown", seen.limits)
 
     def _billed_usage(self, call: Call, outcome: Outcome) -> Usage | None:
         """Return what this call is to be billed for, None if the provider reported nothing (here)."""
@@ -285,11 +277,12 @@ class Engine:
 
     def _series(self, call: Call) -> Series:
         target = call.target
-        tier = call.attributes.get(a.OPENAI_RESPONSE_SERVICE_TIER)
         allowed = self.settings.metric_attributes
-        own = tuple((k, v) for k, v in call.attribution.items() if k in allowed) if allowed else ()
-        kind = (call.surface.operation, target.provider, target.host, target.port)
-        key = (*kind, call.model, call.response_model, tier, own)
+        own: tuple[tuple[str, AttributeValue], ...] = ()
+        if allowed:
+            told = {**call.attribution, **call.attributes}
+            own = tuple((name, told[name]) for name in allowed if name in told)
+        key = (call.surface.operation, id(target), call.model, call.response_model, own)
 
         def attributes() -> Mapping[str, AttributeValue]:
             found = dict(self._start(call.surface, target, call.model)[2])
@@ -297,8 +290,6 @@ class Engine:
                 found.pop(name, None)
             if call.response_model is not None:
                 found[a.GEN_AI_RESPONSE_MODEL] = call.response_model
-            if tier is not None:
-                found[a.OPENAI_RESPONSE_SERVICE_TIER] = tier
             found.update(own)
             return found
 
@@ -308,15 +299,16 @@ class Engine:
         """Return what the span says at the end of a call."""
         found = call.attributes
         _of_answer(call, found)
-        usage = ending.usage
-        if usage is not None:
-            found[a.USAGE_SOURCE] = "stream" if call.streaming else "provider"
-            emission.of_usage(usage, found)
-            self._context_window(call, usage, found, series)
+        if ending.usage is not None and ending.cost is not None:
+            emission.of_usage(ending.usage, found)
+            emission.of_cost(ending.cost, found)
+            if self._details:
+                emission.of_cost_details(ending.cost, found)
+            share = emission.of_context(ending.usage.context_tokens, ending.cost.context_window, found)
+            if share is not None and series is not None:
+                self._instruments.record_utilization(series, share, call.context)
         elif ending.missing is not None:
             found[a.USAGE_SOURCE] = "missing"
-        if ending.cost is not None:
-            emission.of_cost(ending.cost, found)
         if ending.outcome != "done":
             found[a.CALL_OUTCOME] = ending.outcome
         if ending.error is not None:
@@ -326,19 +318,6 @@ class Engine:
                 found[alias] = found[name]
         self._content.of_answer(call, found)
         return found
-
-    def _context_window(
-        self, call: Call, usage: Usage, found: dict[str, AttributeValue], series: Series | None
-    ) -> None:
-        model = call.response_model or call.model
-        rates = self.prices.rates(call.target.provider, model) if model is not None else None
-        if rates is None or not rates.context_window or usage.context_tokens is None:
-            return
-        share = usage.context_tokens / rates.context_window
-        found[a.CONTEXT_WINDOW_SIZE] = rates.context_window
-        found[a.CONTEXT_UTILIZATION] = share
-        if series is not None:
-            self._instruments.record_utilization(series, share, call.context)
 
 
 def _of_answer(call: Call, found: dict[str, AttributeValue]) -> None:

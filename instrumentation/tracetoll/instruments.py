@@ -25,32 +25,31 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from tracetoll.call import Call, Ending
-    from tracetoll.ratelimits import Limits
+    from tracetoll.headers import Limits
     from tracetoll_semconv.metrics import Metric
 
 _SERIES_KEPT: Final = 2000  # as many as OpenTelemetry 1.45 keeps per instrument
 _OVERFLOW: Final[Mapping[str, AttributeValue]] = {"otel.metric.overflow": True}
 
-# counter → (the count, its parts by modality)
-_COUNTERS: Final = (
-    (
+# count → the counter it adds to, and its parts by modality
+_COUNTERS: Final[Mapping[str, tuple[Metric, tuple[tuple[str, str], ...]]]] = {
+    u.INPUT: (
         m.GEN_AI_CLIENT_INFERENCE_USAGE_INPUT_TOKENS,
-        u.INPUT,
         ((u.TEXT_INPUT, "text"), (u.IMAGE_INPUT, "image"), (u.AUDIO_INPUT, "audio")),
     ),
-    (
+    u.OUTPUT: (
         m.GEN_AI_CLIENT_INFERENCE_USAGE_OUTPUT_TOKENS,
-        u.OUTPUT,
         ((u.TEXT_OUTPUT, "text"), (u.IMAGE_OUTPUT, "image"), (u.AUDIO_OUTPUT, "audio")),
     ),
-    (
+    u.CACHE_READ: (
         m.GEN_AI_CLIENT_INFERENCE_USAGE_CACHE_READ_INPUT_TOKENS,
-        u.CACHE_READ,
         ((u.TEXT_CACHE_READ, "text"), (u.IMAGE_CACHE_READ, "image"), (u.AUDIO_CACHE_READ, "audio")),
     ),
-    (m.GEN_AI_CLIENT_INFERENCE_USAGE_CACHE_WRITE_INPUT_TOKENS, u.CACHE_WRITE, ()),
-    (m.GEN_AI_CLIENT_INFERENCE_USAGE_REASONING_OUTPUT_TOKENS, u.REASONING, ()),
-)
+    u.CACHE_WRITE: (m.GEN_AI_CLIENT_INFERENCE_USAGE_CACHE_WRITE_INPUT_TOKENS, ()),
+    u.REASONING: (m.GEN_AI_CLIENT_INFERENCE_USAGE_REASONING_OUTPUT_TOKENS, ()),
+}
+_UNSPLIT: Final = {count: (metric.name, "unknown") for count, (metric, _) in _COUNTERS.items()}
+_SPLIT: Final = frozenset(part for _, parts in _COUNTERS.values() for part, _ in parts)
 
 
 class Series:
@@ -63,7 +62,7 @@ class Series:
         self.input = {**attributes, a.GEN_AI_TOKEN_TYPE: "input"}
         self.output = {**attributes, a.GEN_AI_TOKEN_TYPE: "output"}
         self.cells: dict[tuple[str, str], int] = {}
-        """(metric name, label of its own: modality, cost source, reason) → total"""
+        """(metric name, value of its own label: modality, cost source, reason) → total"""
 
 
 class Instruments:
@@ -85,7 +84,7 @@ class Instruments:
             self.call_cost = _histogram(meter, m.OPERATION_COST)
             self.utilization = _histogram(meter, m.CONTEXT_UTILIZATION)
         if self._counters:
-            for metric, _, _ in _COUNTERS:
+            for metric, _ in _COUNTERS.values():
                 self._observed(meter, metric, a.GEN_AI_TOKEN_MODALITY)
         if self._cost:
             self._observed(meter, m.COST, a.COST_SOURCE, scale=NANO)
@@ -110,22 +109,22 @@ class Instruments:
         """Record one finished call."""
         if self._standard:
             self._record_standard(series, call, ending)
-        added: list[tuple[str, str, int]] = []
+        added: list[tuple[tuple[str, str], int]] = []
         if self._counters and call.surface.inference and ending.usage is not None:
             _count(ending.usage.counts, added)
         amount = ending.cost.amount if ending.cost is not None else None
         if amount is not None and ending.cost is not None:
             if self._cost:
-                added.append((m.COST.name, ending.cost.source, amount))
+                added.append(((m.COST.name, ending.cost.source), amount))
             if self._distributions:
                 self.call_cost.record(amount / NANO, series.attributes, call.context)
         if ending.missing is not None:
-            added.append((m.USAGE_MISSING.name, ending.missing, 1))
+            added.append(((m.USAGE_MISSING.name, ending.missing), 1))
         if added:
             cells = series.cells
             with self._lock:
-                for name, label, more in added:
-                    cells[name, label] = cells.get((name, label), 0) + more
+                for cell, more in added:
+                    cells[cell] = cells.get(cell, 0) + more
 
     def _record_standard(self, series: Series, call: Call, ending: Ending) -> None:
         context, error = call.context, ending.error
@@ -186,16 +185,19 @@ def _histogram(meter: Meter, metric: Metric) -> Histogram:
     )
 
 
-def _count(counts: Mapping[str, int], added: list[tuple[str, str, int]]) -> None:
+def _count(counts: Mapping[str, int], added: list[tuple[tuple[str, str], int]]) -> None:
     """Split each count by modality; what the provider did not split is "unknown", never guessed to be text."""
-    for metric, name, modalities in _COUNTERS:
-        whole = counts.get(name)
-        if whole is None:
+    if _SPLIT.isdisjoint(counts):
+        added.extend((_UNSPLIT[name], amount) for name, amount in counts.items() if name in _UNSPLIT)
+        return
+    for name, whole in counts.items():
+        if name not in _COUNTERS:
             continue
+        metric, modalities = _COUNTERS[name]
         split = [(modality, counts[part]) for part, modality in modalities if counts.get(part)]
         rest = whole - sum(amount for _, amount in split)
         if rest < 0:  # the parts exceed the whole: the whole is what is billed
             split, rest = [], whole
-        added.extend((metric.name, modality, amount) for modality, amount in split)
+        added.extend(((metric.name, modality), amount) for modality, amount in split)
         if rest or not split:
-            added.append((metric.name, "unknown", rest))
+            added.append((_UNSPLIT[name], rest))

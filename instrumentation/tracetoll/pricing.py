@@ -87,7 +87,7 @@ _PARTS: Final[dict[str, Part]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cost:
     """What a call cost, in nano-dollars, and who says so.
 
@@ -100,9 +100,8 @@ class Cost:
     status: Literal["priced", "unpriced", "partial"]
     parts: Mapping[Part, int]
     price_version: str | None
-
-
-UNPRICED: Final = Cost(None, "local", "unpriced", {}, None)
+    context_window: int | None = None
+    """How many tokens the model can have before it, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +225,12 @@ class Prices:
         self, usage: u.Usage, provider: str, model: str | None, tier: str | None = None, *, batch: bool = False
     ) -> Cost:
         """Return what a call cost. The provider's own statement wins over the price list."""
-        if usage.cost_nano_usd is not None:
-            return Cost(usage.cost_nano_usd, "provider", "priced", {}, None)
         rates = self.rates(provider, model, tier, batch=batch) if model else None
+        window = rates.context_window if rates is not None else None
+        if usage.cost_nano_usd is not None:
+            return Cost(usage.cost_nano_usd, "provider", "priced", {}, None, window)
         if rates is None or not rates.units:
-            return UNPRICED
+            return Cost(None, "local", "unpriced", {}, None, window)
         parts = rates.parts(usage.counts)
         status: Literal["priced", "partial"] = "priced"
         for side in usage.sides:
@@ -240,13 +240,12 @@ class Prices:
                 continue
             for part, amount in side_rates.parts(side.counts).items():
                 parts[part] = parts.get(part, 0) + amount
-        return Cost(
-            _nano(sum(parts.values())), "local", status, {part: _nano(n) for part, n in parts.items()}, _price_version()
-        )
-
-
-def _nano(femto: int) -> int:
-    return (femto + _FEMTO_PER_NANO // 2) // _FEMTO_PER_NANO
+        amount = 0
+        for part, femto in parts.items():
+            amount += femto
+            parts[part] = (femto + _FEMTO_PER_NANO // 2) // _FEMTO_PER_NANO
+        amount = (amount + _FEMTO_PER_NANO // 2) // _FEMTO_PER_NANO
+        return Cost(amount, "local", status, parts, _price_version(), window)
 
 
 @cache

@@ -39,6 +39,17 @@ def get(node: object, key: str) -> Any:
     return value
 
 
+def view(node: object) -> Mapping[str, Any]:
+    """Return everything that a dict or an object holds as one mapping; an empty one for anything else."""
+    if type(node) is dict:
+        return node
+    fields: Mapping[str, Any] = getattr(node, "__dict__", _EMPTY)
+    extra = getattr(node, "__pydantic_extra__", None) if fields else None
+    if extra:
+        return {**extra, **fields}
+    return node if isinstance(node, dict) else fields
+
+
 def dig(node: object, parts: Path) -> Any:
     """Return the value at a path, None as soon as a step is missing."""
     for part in parts:
@@ -50,13 +61,7 @@ def dig(node: object, parts: Path) -> Any:
 
 def items(node: object) -> Iterable[tuple[str, Any]]:
     """Return the (key, value) pairs of a dict or an object; none for anything else."""
-    if isinstance(node, dict):
-        return node.items()
-    fields = getattr(node, "__dict__", _EMPTY)
-    extra = getattr(node, "__pydantic_extra__", None)
-    if extra:
-        return [*fields.items(), *extra.items()]
-    return fields.items()
+    return view(node).items()
 
 
 def elements(node: object) -> list[Any] | tuple[Any, ...]:

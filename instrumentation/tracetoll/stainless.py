@@ -179,7 +179,7 @@ class StainlessSeam:
 
     def _target(self, client: Any) -> Target:
         """Return who a client talks to; found anew only when the client's base URL changed."""
-        url = client.base_url
+        url = client._base_url  # noqa: SLF001  # the public property of openai 3 does more than return it
         known = self._targets.get(client)
         if known is not None and known[0] is url:
             return known[1]

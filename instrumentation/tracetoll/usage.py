@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from tracetoll.reading import count, elements, get, items, text
+from tracetoll.reading import count, elements, get, text, view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -108,7 +108,7 @@ class Either:
     """A field of the wire that is a number with some hosts and an object with others."""
 
     number: Scaled
-    table: Mapping[str, Any]
+    table: dict[str, Any]
 
 
 USD: Final = Scaled(PROVIDER_COST, Decimal(NANO))
@@ -159,12 +159,11 @@ class Usage:
         US dollar where the provider itself states one; `context_tokens` is how many tokens the model had
         before it at the end, where that is not the total (a call of several steps).
         """
-        unknown = counts.keys() - _KNOWN
-        if unknown:
-            names = ", ".join(sorted(unknown))
+        if not counts.keys() <= _KNOWN:
+            names = ", ".join(sorted(counts.keys() - _KNOWN))
             msg = f"unknown usage field {names}; known are: {', '.join(COUNTS)}"
             raise ValueError(msg)
-        self._counts = MappingProxyType(dict(counts))
+        self._counts = MappingProxyType(counts if type(counts) is dict else dict(counts))
         self.sides = sides
         self.cost_nano_usd = cost_nano_usd
         self.context_tokens = context_tokens if context_tokens is not None else self.total_tokens
@@ -265,20 +264,18 @@ class UsageMap:
     total_is_input: bool = False
     sides: str | None = None
     own_steps: frozenset[str] = frozenset()
+    _table: dict[str, Any] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # One table, so that a usage object is gone through once.
+        object.__setattr__(self, "_table", _merged(self.fields, self.fallbacks))
 
     def read(self, node: object, into: Reading) -> None:
         """Add one usage object of the wire to `into`: per count, the last one reported wins.
 
         Counts over a stream are cumulative with every provider, so nothing is ever summed.
         """
-        seen: dict[str, int] = {}
-        spare: dict[str, int] = {}
-        _read(node, self.fields, seen)
-        if self.fallbacks:
-            _read(node, self.fallbacks, spare)
-            for name, value in spare.items():
-                seen.setdefault(name, value)
-        into.counts.update(seen)
+        into.counts.update(self._counts(node))
         if self.sides is not None:
             steps = elements(get(node, self.sides))
             if steps:
@@ -288,9 +285,16 @@ class UsageMap:
                 into.last_step = own[-1] if own else None
 
     def _side(self, step: object) -> Side:
-        counts: dict[str, int] = {}
-        _read(step, self.fields, counts)
-        return Side(text(get(step, "type")) or "unknown", text(get(step, "model")), self._normalised(counts))
+        counts = self._normalised(self._counts(step))
+        return Side(text(get(step, "type")) or "unknown", text(get(step, "model")), counts)
+
+    def _counts(self, node: object) -> dict[str, int]:
+        seen: dict[str, int] = {}
+        spare: dict[str, int] = {}
+        _read(node, self._table, seen, spare)
+        for name, value in spare.items():
+            seen.setdefault(name, value)
+        return seen
 
     def usage(self, reading: Reading, *, complete: bool = True, hidden_reasoning: bool = False) -> Usage:
         """Return the normalised usage of a whole call.
@@ -328,26 +332,45 @@ class UsageMap:
         return counts
 
 
-def _read(node: object, table: Mapping[str, Any], into: dict[str, int]) -> None:
-    for key, value in items(node):
-        if value is None:
+@dataclass(frozen=True, slots=True)
+class _Fallback:
+    """A count that is taken only where no other field of the same object gives it."""
+
+    name: str
+
+
+def _merged(fields: Mapping[str, Any], fallbacks: Mapping[str, Any]) -> dict[str, Any]:
+    table: dict[str, Any] = {key: _merged(rule, {}) if isinstance(rule, dict) else rule for key, rule in fields.items()}
+    for key, rule in fallbacks.items():
+        if isinstance(rule, dict):
+            table[key] = _merged(table.get(key, {}), rule)
+        else:
+            table[key] = _Fallback(rule)
+    return table
+
+
+def _read(node: object, table: dict[str, Any], seen: dict[str, int], spare: dict[str, int]) -> None:
+    for key, value in view(node).items():
+        if value is None or key not in table:
             continue
-        rule = table.get(key)
-        if rule is None:
-            continue
-        if type(rule) is str:
-            number = count(value)
+        rule = table[key]
+        kind = type(rule)
+        if kind is dict:
+            _read(value, rule, seen, spare)
+        elif kind is str or kind is _Fallback:
+            number = value if type(value) is int and value >= 0 else count(value)
             if number is not None:
-                into.setdefault(rule, number)
-        elif type(rule) is Scaled:
+                if kind is str:
+                    seen.setdefault(rule, number)
+                else:
+                    spare.setdefault(rule.name, number)
+        elif kind is Scaled:
             number = rule.read(value)
             if number is not None:
-                into.setdefault(rule.name, number)
-        elif type(rule) is Either:
+                seen.setdefault(rule.name, number)
+        else:
             number = rule.number.read(value)
             if number is not None:
-                into.setdefault(rule.number.name, number)
+                seen.setdefault(rule.number.name, number)
             else:
-                _read(value, rule.table, into)
-        else:
-            _read(value, rule, into)
+                _read(value, rule.table, seen, spare)

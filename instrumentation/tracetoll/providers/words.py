@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from tracetoll.reading import Path, dig, elements, get, items, path, text
+from tracetoll.reading import Path, dig, elements, get, items, path, text, view
 
 if TYPE_CHECKING:
     from tracetoll.usage import UsageMap
@@ -91,9 +91,10 @@ class Choices:
     def read(self, node: object, into: dict[int, str]) -> None:
         """Add the reason of each choice that has one."""
         for position, choice in enumerate(elements(get(node, self.at))):
-            reason = get(choice, self.reason)
+            told = view(choice)
+            reason = told.get(self.reason)
             if reason is not None and isinstance(reason, str):
-                index = get(choice, "index")
+                index = told.get("index")
                 into[index if type(index) is int else position] = reason
 
 
@@ -222,13 +223,19 @@ def convert_all(node: object, table: Mapping[str, Any], found: dict[str, Attribu
             convert_all(value, rule, found)
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
-    """A pattern of server names, and the provider behind it. `port` None: any."""
-
-    pattern: str
-    provider: str
-    port: int | None = None
+def convert_found(told: Mapping[str, Any], table: Mapping[str, Any], found: dict[str, AttributeValue]) -> None:
+    """Do as `convert_all`, for a short table and a long object."""
+    for key, rule in table.items():
+        value = told.get(key)
+        if value is None:
+            continue
+        if type(rule) is tuple:
+            name, convert = rule
+            converted = convert(value)
+            if converted is not None:
+                found[name] = converted
+        else:
+            convert_all(value, rule, found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,13 @@
-"""Rate-limit headers of the providers, in one form: limit and remaining as counts, reset in seconds.
+"""Response headers: rate limits in one form for every provider, the request's id, the model that served.
 
+Limit and remaining are counts, reset is in seconds.
 Formats: semconv reference, 5.6. `retry-after` is not read: Anthropic sends it with successful answers too.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +24,11 @@ _WHATS: Final = (b"limit", b"remaining", b"reset")
 
 
 def _header_table() -> dict[bytes, tuple[str, str]]:
-    table: dict[bytes, tuple[str, str]] = {}
+    table: dict[bytes, tuple[str, str]] = {
+        b"x-request-id": ("", "request_id"),
+        b"request-id": ("", "request_id"),
+        b"x-ms-served-model": ("", "served_model"),
+    }
     for wire, kind in _KINDS.items():
         for what in _WHATS:
             table[b"x-ratelimit-%s-%s" % (what, wire)] = (kind, what.decode())
@@ -38,25 +44,38 @@ _GO_DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:(
 Limits = dict[tuple[str, str], int | float]
 
 
-def read(headers: Iterable[tuple[bytes, bytes]], *, bare_reset_is_seconds: bool = True) -> Limits:
-    """Return {(kind, what): value} of the rate-limit headers among `headers`.
+@dataclass(slots=True)
+class Headers:
+    """What the headers of one response tell. `limits`: {(kind, what): value}.
 
     kind: requests, tokens, input_tokens, output_tokens; what: limit, remaining (counts), reset (seconds).
-    `bare_reset_is_seconds`: Azure's plain numbers have no known unit, and are left out.
     """
-    found: Limits = {}
+
+    request_id: str | None = None
+    served_model: str | None = None
+    limits: Limits = field(default_factory=dict)
+
+
+def read(headers: Iterable[tuple[bytes, bytes]], provider: str) -> Headers:
+    """Return what the raw headers of a response tell."""
+    found = Headers()
     for name, value in headers:
-        meaning = _HEADERS.get(name) or _HEADERS.get(name.lower())
+        meaning = _HEADERS.get(name.lower())
         if meaning is None:
             continue
-        number = _seconds(value.decode("latin-1"), bare=bare_reset_is_seconds) if meaning[1] == "reset" else _int(value)
-        if number is not None:
-            found[meaning] = number
+        what = meaning[1]
+        if what == "request_id":
+            found.request_id = value.decode("latin-1")
+        elif what == "served_model":
+            found.served_model = value.decode("latin-1")
+        elif what == "reset":
+            # The unit of Azure's plain numbers is not known.
+            seconds = _seconds(value.decode("latin-1"), bare=provider != "azure.ai.openai")
+            if seconds is not None:
+                found.limits[meaning] = seconds
+        elif value.isdigit():
+            found.limits[meaning] = int(value)
     return found
-
-
-def _int(value: bytes) -> int | None:
-    return int(value) if value.isdigit() else None
 
 
 def _seconds(value: str, *, bare: bool) -> float | None:

@@ -1,0 +1,180 @@
+"""What the provider has reported so far, read from the very bytes that go out.
+
+On purpose it shares no code with `tracetoll.usage`: tests hold one against the other.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import threading
+import zlib
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tracetoll.local_provider.wire import Json
+
+_EVENT_END: Final = re.compile(rb"\r?\n\r?\n")
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOut:
+    """Usage that went out: the calls that reported any, and their tokens.
+
+    Input includes what was read from and written to the cache, output includes reasoning.
+    """
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+
+    def __add__(self, other: HandedOut) -> HandedOut:
+        return HandedOut(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+    def __sub__(self, other: HandedOut) -> HandedOut:
+        return HandedOut(*(mine - theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+
+def normalised(usage: Mapping[str, Json]) -> HandedOut:
+    """Return one call's usage, whichever provider's names it has."""
+
+    def first(where: Mapping[str, Json], *names: str) -> int:
+        return next((where[name] for name in names if isinstance(where.get(name), int)), 0)
+
+    def details(*names: str) -> Mapping[str, Json]:
+        return next((usage[name] for name in names if isinstance(usage.get(name), dict)), {})
+
+    inputs = details("prompt_tokens_details", "prompt_token_details", "input_tokens_details", "input_token_details")
+    outputs = details("completion_tokens_details", "output_tokens_details", "output_token_details")
+    # Anthropic leaves cached tokens out of input_tokens; the others have them in.
+    beside_read = first(usage, "cache_read_input_tokens")
+    beside_write = first(usage, "cache_creation_input_tokens")
+    return HandedOut(
+        calls=1,
+        input_tokens=first(usage, "prompt_tokens", "input_tokens") + beside_read + beside_write,
+        output_tokens=first(usage, "completion_tokens", "output_tokens"),
+        cache_read=beside_read or first(inputs, "cached_tokens"),
+        cache_write=beside_write or first(inputs, "cache_write_tokens"),
+        reasoning=first(outputs, "reasoning_tokens", "thinking_tokens"),
+    )
+
+
+class Tally:
+    """The sum over all answers; safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._total = HandedOut()
+        self._reported: set[str] = set()
+
+    @property
+    def total(self) -> HandedOut:
+        """The sum so far."""
+        with self._lock:
+            return self._total
+
+    def replace(self, before: HandedOut, after: HandedOut) -> None:
+        """Put what an answer reports now in the place of what it reported before."""
+        with self._lock:
+            self._total = self._total - before + after
+
+    def first_time(self, name: str | None, method: str) -> bool:
+        """Return whether the object of that id is to be counted; one fetched again (GET) is not."""
+        if name is None:
+            return True
+        with self._lock:
+            if method == "GET" and name in self._reported:
+                return False
+            self._reported.add(name)
+            return True
+
+
+class Meter:
+    """Reads the usage of one answer while it goes out."""
+
+    def __init__(self, tally: Tally, method: str, headers: Mapping[str, str]) -> None:
+        self._tally = tally
+        self._method = method
+        self._packed = headers.get("content-encoding") == "gzip"
+        self._events = headers["content-type"].startswith("text/event-stream")
+        self._pending = bytearray()
+        self._usage: dict[str, Json] = {}
+        self._counted = HandedOut()
+
+    def feed(self, piece: bytes, *, last: bool) -> None:
+        """Count what becomes readable with this piece.
+
+        Called before the piece is sent, so that no client knows more than the tally.
+        """
+        self._pending += piece
+        if self._packed and not last:
+            return
+        if self._packed:
+            self._pending = bytearray(_unpacked(self._pending))
+        if self._events:
+            *blocks, rest = _EVENT_END.split(self._pending)
+            self._pending = bytearray(rest)
+            for block in blocks:
+                self._event(block)
+        elif last:
+            self._documents()
+
+    def _event(self, block: bytes) -> None:
+        for line in block.splitlines():
+            document = _parsed(line.removeprefix(b"data:")) if line.startswith(b"data:") else None
+            for name, usage in _reports(document):
+                if self._usage or self._tally.first_time(name, self._method):
+                    # Counts are cumulative; a field that a later event leaves out or has as null keeps its value.
+                    self._usage |= {field: value for field, value in usage.items() if value is not None}
+                    self._settle(normalised(self._usage))
+
+    def _documents(self) -> None:
+        whole = _parsed(self._pending)
+        documents = [whole] if whole is not None else map(_parsed, self._pending.splitlines())
+        counted = HandedOut()
+        for document in documents:
+            for name, usage in _reports(document):
+                if self._tally.first_time(name, self._method):
+                    counted += normalised(usage)
+        self._settle(counted)
+
+    def _settle(self, counted: HandedOut) -> None:
+        self._tally.replace(self._counted, counted)
+        self._counted = counted
+
+
+def _unpacked(content: bytearray) -> bytes:
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error):
+        return b""  # tests send broken bodies too: they report nothing
+
+
+def _parsed(text: bytes | bytearray) -> Json:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _reports(document: Json) -> Iterator[tuple[str | None, Mapping[str, Json]]]:
+    """Yield id and usage of what a document reports on.
+
+    The steps of a run repeat the usage of the run and do not count.
+    """
+    if not isinstance(document, dict) or document.get("object") == "thread.run.step":
+        return
+    result = document.get("result")
+    places = [document, document.get("response"), document.get("message")]
+    places += [result.get("message")] if isinstance(result, dict) else []
+    for place in places:
+        if isinstance(place, dict) and isinstance(place.get("usage"), dict):
+            name = place.get("id")
+            yield name if isinstance(name, str) else None, place["usage"]
