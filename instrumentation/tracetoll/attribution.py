@@ -55,15 +55,15 @@ def send_as_baggage(names: Iterable[str]) -> None:
     _baggage_out = frozenset(attribute_name(name) for name in names)
 
 
-def current(baggage_in: frozenset[str] = frozenset()) -> Mapping[str, str]:
+def current(baggage_in: frozenset[str], within: Context) -> Mapping[str, str]:
     """Return the attribution in force, by attribute name.
 
-    Adds the entries of the incoming W3C baggage that `baggage_in` lists; the own block wins over them.
+    Adds the entries of the W3C baggage in the context `within` that `baggage_in` lists; the own block wins.
     """
     own = _current.get()
-    if not baggage_in:
+    if not within or not baggage_in:
         return own
-    carried = baggage.get_all()
+    carried = baggage.get_all(within)
     if not carried:
         return own
     taken = {name: value for name, value in carried.items() if name in baggage_in and isinstance(value, str)}

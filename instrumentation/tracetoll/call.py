@@ -21,6 +21,7 @@ from tracetoll.safety import contained
 from tracetoll.usage import Reading
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextvars import Token
 
     from opentelemetry.context import Context
@@ -152,21 +153,22 @@ class Call:
         self.read_usage(told, answer)
         if answer.finish is not None:
             answer.finish.read(told, self.finish)
-        code = dig(told, answer.error) if answer.error else None
-        if code is not None:
-            self.error_code = str(code)[:64]
+        if answer.error and told.get(answer.error[0]) is not None:
+            self.error_code = str(dig(told, answer.error) or "error")[:64]
         if answer.attributes:
             convert_found(told, answer.attributes, self.attributes)
         if self.surface.billed != "now":
             self.status = text(told.get("status")) or self.status
 
-    def read_usage(self, node: object, answer: Answer) -> bool:
+    def read_usage(self, node: Mapping[str, Any], answer: Answer) -> bool:
         """Take the usage object of an answer if it has one; return whether it had."""
         usage_map = answer.usage_map or self.surface.usage
         if usage_map is None:
             return False
         for where in answer.usage:
-            found = dig(node, where)
+            found = node.get(where[0])
+            if found is not None and len(where) > 1:
+                found = dig(found, where[1:])
             if found is not None:
                 usage_map.read(found, self.reading)
                 return True

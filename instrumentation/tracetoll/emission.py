@@ -106,7 +106,7 @@ def alias_pairs(groups: Iterable[str]) -> tuple[tuple[str, str], ...]:
 
 def of_usage(usage: Usage, into: Attributes) -> None:
     """Add the attributes of a usage. Input and output are written even when 0, breakdowns only when not."""
-    for name, value in usage.counts.items():
+    for name, value in usage:
         if value or name in _ALWAYS:
             if name == u.AUDIO_MILLISECONDS:
                 into[a.USAGE_AUDIO_SECONDS] = value / 1000
@@ -138,15 +138,11 @@ def of_cost_details(cost: Cost, into: Attributes) -> None:
         into[a.COST_PRICE_VERSION] = cost.price_version
 
 
-def of_context(tokens: int | None, window: int | None, into: Attributes) -> float | None:
-    """Add how large the context window is, and return how much of it a call used."""
-    if not window:
-        return None
-    into[a.CONTEXT_WINDOW_SIZE] = window
-    if tokens is None:
-        return None
-    share = into[a.CONTEXT_UTILIZATION] = tokens / window
-    return share
+def of_context(tokens: int | None, window: int | None, into: Attributes) -> None:
+    """Add how large the model's context window is, and how much of it a call used."""
+    if window and tokens is not None:
+        into[a.CONTEXT_WINDOW_SIZE] = window
+        into[a.CONTEXT_UTILIZATION] = tokens / window
 
 
 def of_rate_limits(limits: Limits, into: Attributes) -> None:

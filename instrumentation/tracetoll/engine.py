@@ -14,7 +14,7 @@ from tracetoll import emission, errors, headers, hosts
 from tracetoll.attribution import current as current_attribution
 from tracetoll.call import Call, Ending, close_forgotten, current_call
 from tracetoll.coexistence import live_operation, suppressed
-from tracetoll.pricing import Prices
+from tracetoll.pricing import Asked, Prices
 from tracetoll.reading import get, text
 from tracetoll.safety import contained
 from tracetoll_semconv import attributes as a
@@ -120,7 +120,7 @@ class Engine:
             attributes.update(surface.request_attributes(body))
             if streaming:
                 attributes[a.GEN_AI_REQUEST_STREAM] = True
-            call.attribution = current_attribution(self.settings.baggage_in)
+            call.attribution = current_attribution(self.settings.baggage_in, current)
             attributes.update(call.attribution)
             if surface.content is not None:
                 self._content.of_request(surface.content, body, attributes)
@@ -183,12 +183,11 @@ class Engine:
             if response is not None:
                 self.read_headers(call, response)
             ending = self._ending(call, outcome, seconds)
-            series = self._series(call) if call.surface.metrics else None
-            if series is not None:
-                self._instruments.record(series, call, ending)
+            if call.surface.metrics:
+                self._instruments.record(self._series(call), call, ending)
             recording = span.is_recording()
             if recording or self._usage_log.wanted or self._content.in_events:
-                attributes = self._attributes(call, ending, series)
+                attributes = self._attributes(call, ending)
                 if recording:
                     span.set_attributes(attributes)
                     if ending.error is not None:
@@ -248,11 +247,10 @@ class Engine:
     def _cost(self, call: Call, usage: Usage) -> Cost:
         tier = call.attributes.get(a.SERVICE_TIER) or call.attributes.get(a.OPENAI_RESPONSE_SERVICE_TIER)
         batch = tier == "batch" or call.surface.batch
-        provider = call.target.provider
-        tier_name = str(tier) if tier else None
-        cost = self.prices.cost(usage, provider, call.response_model or call.model, tier_name, batch=batch)
-        if cost.status == "unpriced" and call.response_model not in {None, call.model}:
-            cost = self.prices.cost(usage, provider, call.model, tier_name, batch=batch)
+        asked = Asked(call.target.provider, call.response_model or call.model, str(tier) if tier else None, batch)
+        cost = self.prices.cost(usage, asked, details=self._details)
+        if cost.status == "unpriced" and asked.model != call.model:
+            cost = self.prices.cost(usage, asked._replace(model=call.model), details=self._details)
         return cost
 
     @staticmethod
@@ -295,7 +293,7 @@ class Engine:
 
         return self._instruments.series(key, attributes)
 
-    def _attributes(self, call: Call, ending: Ending, series: Series | None) -> dict[str, AttributeValue]:
+    def _attributes(self, call: Call, ending: Ending) -> dict[str, AttributeValue]:
         """Return what the span says at the end of a call."""
         found = call.attributes
         _of_answer(call, found)
@@ -304,9 +302,7 @@ class Engine:
             emission.of_cost(ending.cost, found)
             if self._details:
                 emission.of_cost_details(ending.cost, found)
-            share = emission.of_context(ending.usage.context_tokens, ending.cost.context_window, found)
-            if share is not None and series is not None:
-                self._instruments.record_utilization(series, share, call.context)
+            emission.of_context(ending.usage.context_tokens, ending.cost.context_window, found)
         elif ending.missing is not None:
             found[a.USAGE_SOURCE] = "missing"
         if ending.outcome != "done":
@@ -327,7 +323,8 @@ def _of_answer(call: Call, found: dict[str, AttributeValue]) -> None:
     if call.response_model is not None:
         found[a.GEN_AI_RESPONSE_MODEL] = call.response_model
     if call.finish:
-        found[a.GEN_AI_RESPONSE_FINISH_REASONS] = tuple(reason for _, reason in sorted(call.finish.items()))
+        reasons = call.finish
+        found[a.GEN_AI_RESPONSE_FINISH_REASONS] = tuple(reasons[position] for position in sorted(reasons))
     if call.first_chunk_s is not None:
         found[a.GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK] = call.first_chunk_s
     if call.request_id is not None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from tracetoll import usage as u
 from tracetoll.safety import contained
@@ -104,6 +104,15 @@ class Cost:
     """How many tokens the model can have before it, where that is known."""
 
 
+class Asked(NamedTuple):
+    """Which prices a call has: whose, which model's, at which service tier, in a batch or not."""
+
+    provider: str
+    model: str | None
+    tier: str | None = None
+    batch: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Tier:
     """A rate that holds for the whole call once its input exceeds `above` tokens."""
@@ -132,28 +141,37 @@ class Rates:
     per_request: int
     context_window: int | None
 
-    def parts(self, counts: Mapping[str, int]) -> dict[Part, int]:
-        """Return the cost of `counts` by part, in 1e-15 USD."""
-        found: dict[Part, int] = {}
-        whole_input = counts.get(u.INPUT, 0)
+    def price(self, counts: Mapping[str, int], parts: dict[Part, int] | None = None) -> int:
+        """Return the cost of `counts` in 1e-15 USD; adds what it is made of to `parts`."""
+        total = self.per_request
+        if parts is not None and total:
+            parts["other"] = parts.get("other", 0) + total
         leaves: list[int] = []
         for unit in self.units:
-            # A subset may be reported larger than its whole (seen with OpenRouter): never less than nothing.
             leaf = counts.get(unit.count, 0)
             if leaf:
                 for position in unit.within:
                     leaf -= leaves[position]
-                leaf = max(leaf, 0)
+                if leaf > 0:
+                    rate = unit.rate
+                    if unit.tiers:
+                        rate = _tiered(unit, counts.get(u.INPUT, 0))
+                    total += leaf * rate
+                    if parts is not None:
+                        parts[unit.part] = parts.get(unit.part, 0) + leaf * rate
+                else:
+                    # A subset may be reported larger than its whole (seen with OpenRouter).
+                    leaf = 0
             leaves.append(leaf)
-            if leaf:
-                rate = unit.rate
-                for tier in unit.tiers:
-                    if whole_input > tier.above:
-                        rate = tier.rate
-                found[unit.part] = found.get(unit.part, 0) + leaf * rate
-        if self.per_request:
-            found["other"] = found.get("other", 0) + self.per_request
-        return found
+        return total
+
+
+def _tiered(unit: Unit, whole_input: int) -> int:
+    rate = unit.rate
+    for tier in unit.tiers:
+        if whole_input > tier.above:
+            rate = tier.rate
+    return rate
 
 
 class Prices:
@@ -221,31 +239,32 @@ class Prices:
         prices = info.get_prices(datetime.now(UTC), conditions or None)
         return _compiled(vars(prices), self._units, info.context_window)
 
-    def cost(
-        self, usage: u.Usage, provider: str, model: str | None, tier: str | None = None, *, batch: bool = False
-    ) -> Cost:
-        """Return what a call cost. The provider's own statement wins over the price list."""
-        rates = self.rates(provider, model, tier, batch=batch) if model else None
+    def cost(self, usage: u.Usage, asked: Asked, *, details: bool) -> Cost:
+        """Return what a call cost. The provider's own statement wins over the price list.
+
+        `details`: also say what the cost is made of.
+        """
+        rates = self.rates(asked.provider, asked.model, asked.tier, batch=asked.batch) if asked.model else None
         window = rates.context_window if rates is not None else None
         if usage.cost_nano_usd is not None:
             return Cost(usage.cost_nano_usd, "provider", "priced", {}, None, window)
         if rates is None or not rates.units:
             return Cost(None, "local", "unpriced", {}, None, window)
-        parts = rates.parts(usage.counts)
+        parts: dict[Part, int] | None = {} if details else None
+        amount = rates.price(usage.counts, parts)
         status: Literal["priced", "partial"] = "priced"
         for side in usage.sides:
-            side_rates = rates if side.model in (None, model) else self.rates(provider, str(side.model))
+            side_rates = rates if side.model in {None, asked.model} else self.rates(asked.provider, str(side.model))
             if side_rates is None:
                 status = "partial"
                 continue
-            for part, amount in side_rates.parts(side.counts).items():
-                parts[part] = parts.get(part, 0) + amount
-        amount = 0
-        for part, femto in parts.items():
-            amount += femto
-            parts[part] = (femto + _FEMTO_PER_NANO // 2) // _FEMTO_PER_NANO
-        amount = (amount + _FEMTO_PER_NANO // 2) // _FEMTO_PER_NANO
-        return Cost(amount, "local", status, parts, _price_version(), window)
+            amount += side_rates.price(side.counts, parts)
+        told = {part: _nano(femto) for part, femto in parts.items()} if parts is not None else {}
+        return Cost(_nano(amount), "local", status, told, _price_version(), window)
+
+
+def _nano(femto: int) -> int:
+    return (femto + _FEMTO_PER_NANO // 2) // _FEMTO_PER_NANO
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from tracetoll.reading import dig, get
+from tracetoll.reading import dig, get, view
 from tracetoll.safety import fault
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _part_reader(call: Call) -> Callable[[object], bool]:
             if (reason is not None or len(choices) > 1) and finish is not None:
                 finish.read(chunk, call.finish)
         if fields.get("usage") is not None or getattr(chunk, "__pydantic_extra__", None) or "x_groq" in fields:
-            found = call.read_usage(chunk, answer)
+            found = call.read_usage(view(chunk), answer)
             return found and call.usage_hidden and not choices
         return False
 

@@ -163,7 +163,13 @@ class Usage:
             names = ", ".join(sorted(counts.keys() - _KNOWN))
             msg = f"unknown usage field {names}; known are: {', '.join(COUNTS)}"
             raise ValueError(msg)
-        self._counts = MappingProxyType(counts if type(counts) is dict else dict(counts))
+        self.take(dict(counts), sides, cost_nano_usd, context_tokens)
+
+    def take(
+        self, counts: dict[str, int], sides: tuple[Side, ...], cost_nano_usd: int | None, context_tokens: int | None
+    ) -> None:
+        """Set everything, unchecked: `counts` is ours from now on."""
+        self._counts: Mapping[str, int] = counts
         self.sides = sides
         self.cost_nano_usd = cost_nano_usd
         self.context_tokens = context_tokens if context_tokens is not None else self.total_tokens
@@ -171,7 +177,7 @@ class Usage:
     @property
     def counts(self) -> Mapping[str, int]:
         """Return every count that was reported, by the names in COUNTS."""
-        return self._counts
+        return MappingProxyType(self._counts)
 
     @property
     def input_tokens(self) -> int | None:
@@ -186,8 +192,10 @@ class Usage:
     @property
     def total_tokens(self) -> int | None:
         """Return input plus output; None if neither was reported."""
-        known = [n for n in (self.input_tokens, self.output_tokens) if n is not None]
-        return sum(known) if known else None
+        counts = self._counts
+        if INPUT not in counts and OUTPUT not in counts:
+            return None
+        return counts.get(INPUT, 0) + counts.get(OUTPUT, 0)
 
     @property
     def cache_read_tokens(self) -> int | None:
@@ -314,7 +322,9 @@ class UsageMap:
                 counts[OUTPUT] += hidden
                 counts[REASONING] = counts.get(REASONING, 0) + hidden
         step = reading.last_step
-        return Usage(counts, reading.sides, cost, step[INPUT] + step.get(OUTPUT, 0) if step and INPUT in step else None)
+        made = Usage.__new__(Usage)
+        made.take(counts, reading.sides, cost, step[INPUT] + step.get(OUTPUT, 0) if step and INPUT in step else None)
+        return made
 
     def _normalised(self, counts: dict[str, int]) -> dict[str, int]:
         total = counts.get(WIRE_TOTAL)
