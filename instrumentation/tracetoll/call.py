@@ -17,7 +17,7 @@ from opentelemetry.context import attach, detach
 
 from tracetoll.providers.words import convert_found
 from tracetoll.reading import dig, text, view
-from tracetoll.safety import contained
+from tracetoll.safety import fault
 from tracetoll.usage import Reading
 
 if TYPE_CHECKING:
@@ -36,15 +36,12 @@ Outcome = Literal["done", "failed", "cancelled", "closed", "abandoned"]
 
 current_call: ContextVar[Call | None] = ContextVar("tracetoll_call", default=None)
 
-_READING: Final = contained("reading an answer")
-_CLOSING: Final = contained("closing a call")
-
 # Calls whose stream was garbage-collected where closing them could deadlock; see `Call.forget`.
 _forgotten: Final[deque[Call]] = deque()
 _UNSAFE_TO_INTERRUPT: Final = ("opentelemetry", "tracetoll", "threading", "queue", "logging")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Ending:
     """How a call ended, and what it comes to. `missing` says why there is no usage where there should be."""
 
@@ -146,10 +143,12 @@ class Call:
         told = view(node)
         if not told:
             return
-        if answer.id:
-            self.response_id = text(told.get(answer.id)) or self.response_id
-        if answer.model:
-            self.response_model = text(told.get(answer.model)) or self.response_model
+        value = told.get(answer.id)
+        if value and isinstance(value, str):
+            self.response_id = value
+        value = told.get(answer.model)
+        if value and isinstance(value, str):
+            self.response_model = value
         self.read_usage(told, answer)
         if answer.finish is not None:
             answer.finish.read(told, self.finish)
@@ -188,8 +187,11 @@ class Call:
             self._open.pop()
         except IndexError:
             return
-        with _CLOSING:
+        try:
             self.engine.close(self, outcome, perf_counter() - self.started)
+        except Exception as error:
+            if not fault("closing a call", error):
+                raise
 
     def fail(self, error: BaseException) -> None:
         """Close the call with the exception that the application sees."""
@@ -198,10 +200,13 @@ class Call:
 
     def answered(self, result: object) -> None:
         """Close the call with a whole answer."""
-        with _READING:
+        try:
             self.read(result)
             if self.engine.keeps_content:
                 self.output = result
+        except Exception as error:
+            if not fault("reading an answer", error):
+                raise
         self.close()
 
     def forget(self) -> None:

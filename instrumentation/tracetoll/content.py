@@ -6,12 +6,9 @@ What leaves is decided by upstream's variable OTEL_INSTRUMENTATION_GENAI_CAPTURE
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from tracetoll import messages
 from tracetoll.reading import get
 from tracetoll.safety import contained
 from tracetoll_semconv import attributes as a
@@ -19,6 +16,7 @@ from tracetoll_semconv import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from opentelemetry._logs import Logger
 
@@ -39,7 +37,10 @@ class Content:
         self.in_events = settings.content_in_events
         self.wanted = self.on_spans or self.in_events
         self._key = settings.prompt_fingerprint_key.encode() if settings.prompt_fingerprint_key else None
+        self.reads_requests = self.on_spans or self.in_events or self._key is not None
         self._logger = logger
+        # Not even imported where content is not wanted.
+        self._messages: Any = _shapes() if self.wanted else None
 
     def of_request(self, shape: str, body: object, into: Attributes) -> None:
         """Add what a request's content gives to a span: content if it may, a fingerprint if there is a key."""
@@ -47,14 +48,14 @@ class Content:
             into[a.PROMPT_FINGERPRINT] = fingerprint(body, self._key)
         if self.on_spans:
             with _KEEPING:
-                for name, value in messages.of_request(shape, body).items():
+                for name, value in self._messages.of_request(shape, body).items():
                     into[name] = _text(value)
 
     def collector(self, call: Call) -> Callable[[object], None] | None:
         """Return what puts the events of a call's stream together again."""
         if not self.wanted:
             return None
-        assembled = messages.assembler(call.surface.content or "")
+        assembled = self._messages.assembler(call.surface.content or "")
         call.output = assembled
 
         def collect(event: object) -> None:
@@ -67,7 +68,7 @@ class Content:
         """Add the answer's content to a span."""
         if self.on_spans and call.surface.content is not None:
             with _KEEPING:
-                output = messages.of_answer(call.surface.content, call.output)
+                output = self._messages.of_answer(call.surface.content, call.output)
                 if output:
                     into[a.GEN_AI_OUTPUT_MESSAGES] = _text(output)
 
@@ -81,11 +82,11 @@ class Content:
                 a.GEN_AI_OPERATION_NAME: call.surface.operation,
                 a.GEN_AI_PROVIDER_NAME: call.target.provider,
                 **attributes,
-                **messages.of_request(shape, call.body),
+                **self._messages.of_request(shape, call.body),
             }
             if call.model is not None:
                 told[a.GEN_AI_REQUEST_MODEL] = call.model
-            output = messages.of_answer(shape, call.output)
+            output = self._messages.of_answer(shape, call.output)
             if output:
                 told[a.GEN_AI_OUTPUT_MESSAGES] = output
             self._logger.emit(
@@ -93,11 +94,20 @@ class Content:
             )
 
 
+def _shapes() -> ModuleType:
+    from tracetoll import messages  # noqa: PLC0415  # only where content is wanted
+
+    return messages
+
+
 def fingerprint(body: object, key: bytes) -> str:
     """Return a keyed hash (HMAC-SHA-256, 128 bits in hex) of what a request asks.
 
     Equal prompts have equal fingerprints under one key; without the key nobody can test a guess.
     """
+    import hashlib  # noqa: PLC0415  # only where there is a key
+    import hmac  # noqa: PLC0415
+
     asked = {name: get(body, name) for name in _PROMPT_KEYS if get(body, name) is not None}
     canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), default=str)
     return hmac.new(key, canonical.encode(), hashlib.sha256).hexdigest()[:_FINGERPRINT_HEX]

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import context as otel_context
 from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
-from tracetoll import emission, errors, headers, hosts
+from tracetoll import emission, errors, headers
 from tracetoll.attribution import current as current_attribution
 from tracetoll.call import Call, Ending, close_forgotten, current_call
 from tracetoll.coexistence import live_operation, suppressed
 from tracetoll.pricing import Asked, Prices
+from tracetoll.providers.words import convert_all
 from tracetoll.reading import get, text
-from tracetoll.safety import contained
+from tracetoll.safety import contained, fault
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from tracetoll.usage_log import UsageLog
 
 _HEADERS: Final = contained("reading response headers")
-_REQUEST: Final = contained("reading a request")
 _PENDING_KEPT: Final = 10_000
 _STARTS_KEPT: Final = 2048
 _PENDING: Final = frozenset({"queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling"})
@@ -50,6 +50,8 @@ class Target:
     host: str | None
     port: int | None
     error_codes: tuple[Path, ...] = ()
+    hides_reasoning: bool = False
+    """Whether reasoning is counted in the provider's total only."""
 
 
 class Seen:
@@ -93,6 +95,7 @@ class Engine:
         self.keeps_content = content.wanted
         self._details = settings.cost_details or usage_log.wanted or "traceai" in settings.aliases
         self._aliases = emission.alias_pairs(settings.aliases)
+        self._baggage_in = settings.baggage_in
         self._pending = Seen()
         self._past = Seen()
         self._starts: dict[tuple[int, int, str | None], tuple[Target, str, Mapping[str, AttributeValue]]] = {}
@@ -106,26 +109,29 @@ class Engine:
         upstream's own packages, and where instrumentation is suppressed.
         """
         close_forgotten()
-        if current_call.get() is not None:
-            return None
         current = otel_context.get_current()
-        if suppressed(current, surface.operation):
+        if current_call.get() is not None or (current and suppressed(current, surface.operation)):
             return None
         self.prices.preload()
-        model = text(get(body, "model"))
+        model = get(body, "model")
+        if not isinstance(model, str):
+            model = None
         call = Call(self, surface, target, model, streaming=streaming)
-        target, name, fixed = self._start(surface, target, model)
+        _, name, fixed = self._start(surface, target, model)
         attributes = dict(fixed)
-        with _REQUEST:
-            attributes.update(surface.request_attributes(body))
+        try:
+            convert_all(body, surface.request, attributes)
             if streaming:
                 attributes[a.GEN_AI_REQUEST_STREAM] = True
-            call.attribution = current_attribution(self.settings.baggage_in, current)
-            attributes.update(call.attribution)
-            if surface.content is not None:
+            call.attribution = current_attribution(self._baggage_in, current)
+            if call.attribution:
+                attributes.update(call.attribution)
+            if self._content.reads_requests and surface.content is not None:
                 self._content.of_request(surface.content, body, attributes)
-                if self.keeps_content:
-                    call.body = body
+                call.body = body if self.keeps_content else None
+        except Exception as error:
+            if not fault("reading a request", error):
+                raise
         call.span = self._tracer.start_span(name, current, SpanKind.CLIENT, attributes)
         call.context = live_operation(surface.operation, set_span_in_context(call.span, current))
         return call
@@ -192,9 +198,12 @@ class Engine:
                     span.set_attributes(attributes)
                     if ending.error is not None:
                         span.set_status(StatusCode.ERROR, self._description(call, ending.error))
-                self._usage_log.write(call, ending, attributes)
-                self._content.write_event(call, attributes)
+                if self._usage_log.wanted:
+                    self._usage_log.write(call, ending, attributes)
+                if self._content.in_events:
+                    self._content.write_event(call, attributes)
         finally:
+            call.body = call.output = None
             span.end()
 
     def _ending(self, call: Call, outcome: Outcome, seconds: float) -> Ending:
@@ -213,12 +222,14 @@ class Engine:
 
     def read_headers(self, call: Call, response: Any) -> None:
         """Take the rate limits and the request id from a response's headers."""
+        if response is None:
+            return
         with _HEADERS:
-            if response is None:
-                return
             seen = headers.read(response.headers.raw, call.target.provider)
-            call.request_id = seen.request_id or call.request_id
-            call.response_model = seen.served_model or call.response_model
+            if seen.request_id is not None:
+                call.request_id = seen.request_id
+            if seen.served_model is not None:
+                call.response_model = seen.served_model
             if seen.limits and self.settings.rate_limits:
                 emission.of_rate_limits(seen.limits, call.attributes)
                 self._instruments.rate_limits(call.target.provider, call.model or "unknown", seen.limits)
@@ -240,7 +251,7 @@ class Engine:
         usage = usage_map.usage(
             call.reading,
             complete=outcome == "done",
-            hidden_reasoning=call.target.provider in hosts.HIDDEN_REASONING_PROVIDERS,
+            hidden_reasoning=call.target.hides_reasoning,
         )
         return usage or None
 
@@ -312,7 +323,8 @@ class Engine:
         for name, alias in self._aliases:
             if name in found:
                 found[alias] = found[name]
-        self._content.of_answer(call, found)
+        if self.keeps_content:
+            self._content.of_answer(call, found)
         return found
 
 

@@ -44,7 +44,7 @@ _GO_DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:(
 Limits = dict[tuple[str, str], int | float]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Headers:
     """What the headers of one response tell. `limits`: {(kind, what): value}.
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tracetoll_semconv.metrics import Metric
 
 _RECORDING: Final = contained("recording metrics")
-_NOTED_AT_MOST: Final = 32
+_NOTED_AT_MOST: Final = 64
 _SERIES_KEPT: Final = 2000  # as many as OpenTelemetry 1.45 keeps per instrument
 _OVERFLOW: Final[Mapping[str, AttributeValue]] = {"otel.metric.overflow": True}
 

@@ -87,7 +87,7 @@ _PARTS: Final[dict[str, Part]] = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Cost:
     """What a call cost, in nano-dollars, and who says so.
 
@@ -113,7 +113,7 @@ class Asked(NamedTuple):
     batch: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Tier:
     """A rate that holds for the whole call once its input exceeds `above` tokens."""
 
@@ -121,7 +121,7 @@ class Tier:
     rate: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Unit:
     """One priced count: its rate in 1e-15 USD each, and the priced counts that are subsets of it."""
 
@@ -133,7 +133,7 @@ class Unit:
     """Positions, among the units, of the subsets that are to be taken off."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rates:
     """The prices of one model at one time. `units` come most specific first."""
 

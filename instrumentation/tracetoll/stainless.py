@@ -19,7 +19,7 @@ from tracetoll.call import Call, current_call
 from tracetoll.engine import Target
 from tracetoll.reading import get
 from tracetoll.responses import read_body, watch
-from tracetoll.safety import contained
+from tracetoll.safety import contained, fault
 from tracetoll.streams import AsyncTap, SyncTap
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from tracetoll.providers.words import Stainless, Surface
 
 _OPENING: Final = contained("opening a call")
-_ANSWERED: Final = contained("taking an answer")
 _RESPONSE: Final = contained("looking at a response")
 _RAW_HEADER: Final = "x-stainless-raw-response"
 _ROUTES_KEPT: Final = 1024
@@ -81,8 +80,7 @@ class StainlessSeam:
                 raise
             finally:
                 call.leave(entered)
-            with _ANSWERED:
-                self._answered(call, result, SyncTap)
+            self._answered(call, result, SyncTap)
             return result
 
         return wrapper
@@ -101,8 +99,7 @@ class StainlessSeam:
                 raise
             finally:
                 call.leave(entered)
-            with _ANSWERED:
-                self._answered(call, result, AsyncTap)
+            self._answered(call, result, AsyncTap)
             return result
 
         return wrapper
@@ -140,7 +137,7 @@ class StainlessSeam:
         """Return the call to make, and the options to make it with; no call if this is none of ours."""
         if not self.switch.on:
             return None, options
-        with _OPENING:
+        try:
             surface = self._surface(options.method, options.url)
             if surface is None:
                 return None, options
@@ -149,8 +146,11 @@ class StainlessSeam:
             call = self.engine.open(surface, self._target(client), body, streaming=streaming)
             if call is not None and streaming:
                 options = self._ask_for_usage(call, options)
-            return call, options
-        return None, options
+        except Exception as error:
+            if not fault("opening a call", error):
+                raise
+            return None, options
+        return call, options
 
     def _surface(self, method: str, url: str) -> Surface | None:
         """Return the surface that a request goes to; the exact URL is looked up once."""
@@ -192,7 +192,13 @@ class StainlessSeam:
         )
         if self.provider.name == "anthropic" and provider == "azure.ai.openai":
             provider = "azure.ai.inference"
-        target = Target(provider, host, None if port == default_port else port, self.provider.error_codes)
+        target = Target(
+            provider,
+            host,
+            None if port == default_port else port,
+            self.provider.error_codes,
+            hides_reasoning=provider in hosts.HIDDEN_REASONING_PROVIDERS,
+        )
         self._targets[client] = (url, target)
         return target
 
@@ -238,12 +244,19 @@ class StainlessSeam:
     def _answered(self, call: Call, result: Any, tap: type[SyncTap | AsyncTap]) -> None:
         """Read the SDK's result, or arrange for it to be read when the application does."""
         try:
-            kind = self._kinds[type(result)]
-        except KeyError:
-            kind = self._kinds.setdefault(type(result), _kind_of(type(result)))
-        if kind == "model":
-            call.answered(result)
-        elif kind in ("stream", "lines"):
+            kind = self._kinds.get(type(result)) or self._kinds.setdefault(type(result), _kind_of(type(result)))
+            if kind == "model":
+                call.answered(result)
+            else:
+                self._arrange(call, result, kind, tap)
+        except Exception as error:
+            call.close()
+            if not fault("taking an answer", error):
+                raise
+
+    def _arrange(self, call: Call, result: Any, kind: Kind, tap: type[SyncTap | AsyncTap]) -> None:
+        """Have a stream, or a raw response, read by whoever reads it in the application."""
+        if kind in ("stream", "lines"):
             result._iterator = tap(result._iterator, call)  # noqa: SLF001  # where the SDK keeps what it iterates
             response = call.response
             call.response = None

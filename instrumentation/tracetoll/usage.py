@@ -85,7 +85,7 @@ COUNTS: Final = (
 NANO: Final = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Scaled:
     """A number of the wire that need not be whole; we keep it as a whole number of a smaller unit."""
 
@@ -103,7 +103,7 @@ class Scaled:
             return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Either:
     """A field of the wire that is a number with some hosts and an object with others."""
 
@@ -128,7 +128,7 @@ class Side:
     counts: Mapping[str, int]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Reading:
     """What has been read of one call's usage so far; a stream adds to it event by event."""
 
@@ -251,7 +251,7 @@ class Usage:
 _KNOWN: Final = frozenset(COUNTS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class UsageMap:
     """Which field of a provider's usage object is which count of ours.
 
@@ -342,7 +342,7 @@ class UsageMap:
         return counts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Fallback:
     """A count that is taken only where no other field of the same object gives it."""
 
@@ -360,7 +360,8 @@ def _merged(fields: Mapping[str, Any], fallbacks: Mapping[str, Any]) -> dict[str
 
 
 def _read(node: object, table: dict[str, Any], seen: dict[str, int], spare: dict[str, int]) -> None:
-    for key, value in view(node).items():
+    fields = node if type(node) is dict else view(node)
+    for key, value in fields.items():
         if value is None or key not in table:
             continue
         rule = table[key]

@@ -81,7 +81,7 @@ class Finish(Protocol):
         """Add the reasons in `node` to `into`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Choices:
     """A list of choices, each with an `index` and its own reason."""
 
@@ -98,7 +98,7 @@ class Choices:
                 into[index if type(index) is int else position] = reason
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Reason:
     """One reason for the whole answer, in upstream's words where `values` has a translation."""
 
@@ -112,7 +112,7 @@ class Reason:
             into[0] = self.values.get(reason, reason)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Status:
     """A status that tells how the answer ended, with a list of output items that may be tool calls."""
 
@@ -139,7 +139,7 @@ class Status:
 # --- answers and events ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Answer:
     """Where an answer, or a part of it, says what. An empty path means: not told here."""
 
@@ -153,7 +153,7 @@ class Answer:
     attributes: Request = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Part:
     """An event that carries (a part of) the answer: where in it, and in which shape (None: the surface's)."""
 
@@ -161,7 +161,7 @@ class Part:
     answer: Answer | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Events:
     """How a stream tells its answer. `kind` names the key of the event's type; None: every chunk is a part."""
 
@@ -172,7 +172,7 @@ class Events:
     """The request field that makes the provider send usage in a stream, as `field.flag`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Surface:
     """One endpoint. `usage` None: the provider reports no tokens here, which is then no gap.
 
@@ -238,7 +238,7 @@ def convert_found(told: Mapping[str, Any], table: Mapping[str, Any], found: dict
             convert_all(value, rule, found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Stainless:
     """An SDK whose clients pass everything through one `request` method (see design: seams).
 
@@ -256,7 +256,7 @@ class Stainless:
     """Function of the client module that starts the SDK's own span for a call: ours replaces it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Observed:
     """A method of an SDK that returns events of a connection; some of them are answers (see `answers`).
 
