@@ -38,7 +38,8 @@ current_call: ContextVar[Call | None] = ContextVar("tracetoll_call", default=Non
 
 # Calls whose stream was garbage-collected where closing them could deadlock; see `Call.forget`.
 _forgotten: Final[deque[Call]] = deque()
-_UNSAFE_TO_INTERRUPT: Final = ("opentelemetry", "tracetoll", "threading", "queue", "logging")
+# Not all of opentelemetry: its middleware is on the stack of every request of a web application.
+_UNSAFE_TO_INTERRUPT: Final = ("opentelemetry.sdk", "opentelemetry.exporter", "tracetoll", "queue", "logging")
 
 
 @dataclass(slots=True, eq=False)
@@ -213,7 +214,8 @@ class Call:
         """Close the call because its stream was garbage-collected; safe in a finaliser.
 
         A collection can strike inside a lock that closing needs as well (a span processor's queue, a
-        metric's lock). If such code is on this thread's stack, the call closes when the next one opens.
+        metric's lock). If such code is on this thread's stack, the call closes with the next one that opens
+        or closes.
         """
         if not self._open:
             return

@@ -182,6 +182,8 @@ class Engine:
 
     def close(self, call: Call, outcome: Outcome, seconds: float) -> None:
         """Say everything about a call that has ended, and end its span. Called once per call."""
+        if outcome != "abandoned":  # closing one forgotten call must not recurse into the next
+            close_forgotten()
         span = call.span
         try:
             response = call.response if call.response is not None else getattr(call.error, "response", None)
