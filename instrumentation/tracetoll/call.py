@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from opentelemetry.context import attach, detach
 
 from tracetoll.providers.words import convert_found
-from tracetoll.reading import dig, text, view
+from tracetoll.reading import dig, encodable, text, view
 from tracetoll.safety import fault
 from tracetoll.usage import Reading
 
@@ -146,10 +146,10 @@ class Call:
             return
         value = told.get(answer.id)
         if value and isinstance(value, str):
-            self.response_id = value
+            self.response_id = encodable(value)
         value = told.get(answer.model)
         if value and isinstance(value, str):
-            self.response_model = value
+            self.response_model = encodable(value)
         self.read_usage(told, answer)
         if answer.finish is not None:
             answer.finish.read(told, self.finish)
@@ -157,8 +157,8 @@ class Call:
             self.error_code = str(dig(told, answer.error) or "error")[:64]
         if answer.attributes:
             convert_found(told, answer.attributes, self.attributes)
-        if self.surface.billed != "now":
-            self.status = text(told.get("status")) or self.status
+        if answer.status:
+            self.status = text(told.get(answer.status)) or self.status
 
     def read_usage(self, node: Mapping[str, Any], answer: Answer) -> bool:
         """Take the usage object of an answer if it has one; return whether it had."""

@@ -113,9 +113,7 @@ class Engine:
         if current_call.get() is not None or (current and suppressed(current, surface.operation)):
             return None
         self.prices.preload()
-        model = get(body, "model")
-        if not isinstance(model, str):
-            model = None
+        model = text(get(body, "model"))
         call = Call(self, surface, target, model, streaming=streaming)
         _, name, fixed = self._start(surface, target, model)
         attributes = dict(fixed)
@@ -242,13 +240,12 @@ class Engine:
         billed = call.surface.billed
         if usage_map is None:
             return None
-        if billed != "now" and call.response_id is not None:
-            if call.status in _PENDING:
-                self._pending.add(call.response_id)
+        if billed == "fetched" and call.status not in _PENDING:
+            if call.response_id is None or not self._pending.discard(call.response_id):
                 return None
-            if billed == "fetched" and not self._pending.discard(call.response_id):
-                return None
-        elif billed == "fetched":
+        elif billed != "now" and call.response_id is not None and not call.reading.counts:
+            # Pending, or its stream was left: whoever fetches it later sees what it used.
+            self._pending.add(call.response_id)
             return None
         usage = usage_map.usage(
             call.reading,

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 _EMPTY: Final[Mapping[str, Any]] = {}
 
+# Sums of such counts still fit into the 64-bit integers of OTLP.
+LARGEST_COUNT: Final = 2**53
+
 Path = tuple[str, ...]
 
 
@@ -70,17 +73,22 @@ def elements(node: object) -> list[Any] | tuple[Any, ...]:
 
 
 def count(value: object) -> int | None:
-    """Return a token count, None for what is none: text, booleans, fractions, negative numbers.
+    """Return a token count, None for what is none: text, booleans, fractions, negative or absurd numbers.
 
     Cohere sends its counts as floats, so a whole float is a count.
     """
     if type(value) is int:
-        return value if value >= 0 else None
-    if type(value) is float and value >= 0 and value.is_integer():
+        return value if 0 <= value <= LARGEST_COUNT else None
+    if type(value) is float and 0 <= value <= LARGEST_COUNT and value.is_integer():
         return int(value)
     return None
 
 
 def text(value: object) -> str | None:
-    """Return a string that is not empty, else None."""
-    return value if isinstance(value, str) and value else None
+    """Return a string that is not empty, fit for export, else None."""
+    return encodable(value) if isinstance(value, str) and value else None
+
+
+def encodable(value: str) -> str:
+    """Return a string that UTF-8 can say: JSON may carry half a surrogate pair, which stops an exporter."""
+    return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")

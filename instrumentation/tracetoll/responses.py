@@ -6,6 +6,7 @@ response. It hands every byte on as it is. The `httpx` flavour is found through 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from functools import cache
@@ -40,7 +41,7 @@ class Received:
 
     def add(self, piece: bytes) -> None:
         """Take a piece of the body as it is on the wire."""
-        if self._call.first_chunk_s is None:
+        if self._call.streaming and self._call.first_chunk_s is None:
             self._call.first_chunk_s = perf_counter() - self._call.started
         self._size += len(piece)
         if self._wanted and self._size <= _LARGEST_BODY:
@@ -58,9 +59,9 @@ class Received:
                     for name, value in self._response.headers.items()
                     if name.lower() in ("content-type", "content-encoding")
                 }
-                # The response class itself undoes gzip, deflate, br and zstd.
-                body = type(self._response)(200, headers=kept, content=b"".join(self._pieces)).content
-                read_body(call, body)
+                # The response class itself undoes gzip, deflate, br and zstd, if it is what the header says.
+                with contextlib.suppress(_library(self._response).DecodingError):
+                    read_body(call, type(self._response)(200, headers=kept, content=b"".join(self._pieces)).content)
             self._pieces = []
         # An SDK closes a stream as soon as it has read the provider's last word.
         call.close("done" if complete or call.finish else "closed")
@@ -115,7 +116,7 @@ def _server_sent_events(text: str) -> Iterator[tuple[str, str]]:
 
 def watch(response: Any, call: Call, *, raw: bool) -> None:
     """Tell `call` when the byte stream of `response` is closed; with `raw`, also read what passes."""
-    watcher = _watcher_class(type(response).__module__.partition(".")[0])
+    watcher = _watcher_class(_library(response))
     response.stream = watcher(response.stream, call, Received(call, response) if raw else None)
 
 
@@ -181,11 +182,15 @@ class _Watcher:
             self._call.forget()
 
 
+def _library(response: object) -> Any:
+    """Return the HTTP library of a response, `httpx` or `httpx2`."""
+    return sys.modules[type(response).__module__.partition(".")[0]]
+
+
 @cache
-def _watcher_class(flavour: str) -> Any:
-    """Return the watcher for the responses of one HTTP library, `httpx` or `httpx2`.
+def _watcher_class(library: Any) -> Any:
+    """Return the watcher for the responses of one HTTP library.
 
     It derives from the library's own stream classes, because the library checks that.
     """
-    library: Any = sys.modules[flavour]
     return type("WatchedStream", (_Watcher, library.SyncByteStream, library.AsyncByteStream), {})

@@ -142,6 +142,9 @@ class StainlessSeam:
             if surface is None:
                 return None, options
             body = options.json_data
+            extra = get(options, "extra_json")
+            if extra and isinstance(body, dict):
+                body = {**body, **extra}
             streaming = kwargs.get("stream") is True
             call = self.engine.open(surface, self._target(client), body, streaming=streaming)
             if call is not None and streaming:

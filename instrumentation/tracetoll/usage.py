@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from tracetoll.reading import count, elements, get, text, view
+from tracetoll.reading import LARGEST_COUNT, count, elements, get, text, view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -98,7 +98,7 @@ class Scaled:
             return None
         try:
             amount = Decimal(str(value)) * self.factor
-            return int(amount.to_integral_value()) if amount.is_finite() and amount >= 0 else None
+            return int(amount.to_integral_value()) if 0 <= amount <= LARGEST_COUNT else None
         except InvalidOperation:
             return None
 
@@ -369,7 +369,7 @@ def _read(node: object, table: dict[str, Any], seen: dict[str, int], spare: dict
         if kind is dict:
             _read(value, rule, seen, spare)
         elif kind is str or kind is _Fallback:
-            number = value if type(value) is int and value >= 0 else count(value)
+            number = value if type(value) is int and 0 <= value <= LARGEST_COUNT else count(value)
             if number is not None:
                 if kind is str:
                     seen.setdefault(rule, number)

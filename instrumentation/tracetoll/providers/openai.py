@@ -190,11 +190,16 @@ RESPONSE: Final = Answer(
         tool_calls=frozenset({"function_call", "custom_tool_call"}),
     ),
     error=("error", "code"),
+    status="status",
     attributes={"service_tier": TOLD["service_tier"]},
 )
+STARTED: Final = Answer(usage=())  # only who answers; the rest is not final
 RESPONSE_EVENTS: Final = Events(
     kind="type",
-    parts={f"response.{state}": Part(("response",)) for state in ("created", "completed", "incomplete", "failed")},
+    parts={
+        "response.created": Part(("response",), STARTED),
+        **{f"response.{state}": Part(("response",)) for state in ("completed", "incomplete", "failed")},
+    },
     errors={"error": ("code",)},
 )
 RESPONSES: Final = Surface(
@@ -243,12 +248,15 @@ MODERATION: Final = Surface(operation="moderation", metrics=False)
 TOKEN_COUNT: Final = Surface(operation="count_tokens", metrics=False)
 
 # A run's steps carry usage too; the run's own is their sum.
-RUN: Final = Answer(error=("last_error", "code"))
+RUN: Final = Answer(error=("last_error", "code"), status="status")
 RUN_EVENTS: Final = Events(
     kind="event",
     parts={
-        f"thread.run.{state}": Part(("data",))
-        for state in ("created", "completed", "incomplete", "failed", "cancelled", "expired")
+        "thread.run.created": Part(("data",), STARTED),
+        **{
+            f"thread.run.{state}": Part(("data",))
+            for state in ("completed", "incomplete", "failed", "cancelled", "expired", "requires_action")
+        },
     },
     errors={"error": ("data", "code")},
 )
@@ -258,9 +266,12 @@ RUNS: Final = Surface(
 FETCHED_RUN: Final = Surface(
     operation="fetch_response", usage=CHAT_USAGE, answer=RUN, events=RUN_EVENTS, billed="fetched", inference=False
 )
-BATCH: Final = Surface(operation="create_batch", usage=RESPONSES_USAGE, billed="later", batch=True, metrics=False)
+BATCHED: Final = Answer(status="status")
+BATCH: Final = Surface(
+    operation="create_batch", usage=RESPONSES_USAGE, answer=BATCHED, billed="later", batch=True, metrics=False
+)
 FETCHED_BATCH: Final = Surface(
-    operation="fetch_response", usage=RESPONSES_USAGE, billed="fetched", batch=True, inference=False
+    operation="fetch_response", usage=RESPONSES_USAGE, answer=BATCHED, billed="fetched", batch=True, inference=False
 )
 
 SDK: Final = Stainless(

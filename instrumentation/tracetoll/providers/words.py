@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from tracetoll.reading import Path, dig, elements, get, items, path, text, view
+from tracetoll.reading import Path, dig, elements, encodable, get, items, path, text, view
 
 if TYPE_CHECKING:
     from tracetoll.usage import UsageMap
@@ -40,8 +40,8 @@ def as_float(value: Any) -> float | None:
 def as_texts(value: Any) -> tuple[str, ...] | None:
     """Return a string, or a list of strings, as a tuple."""
     if isinstance(value, str):
-        return (value,)
-    found = tuple(one for one in elements(value) if isinstance(one, str))
+        return (encodable(value),)
+    found = tuple(encodable(one) for one in elements(value) if isinstance(one, str))
     return found or None
 
 
@@ -94,6 +94,7 @@ class Choices:
             told = view(choice)
             reason = told.get(self.reason)
             if reason is not None and isinstance(reason, str):
+                reason = encodable(reason)
                 index = told.get("index")
                 into[index if type(index) is int else position] = reason
 
@@ -125,7 +126,7 @@ class Status:
 
     def read(self, node: object, into: dict[int, str]) -> None:
         """Set the one reason: the status's translation, or that of the reason beside it."""
-        found = self.values.get(get(node, self.status) or "")
+        found = self.values.get(text(get(node, self.status)) or "")
         if found is None:
             return
         because = text(dig(node, self.reason)) if self.reason else None
@@ -150,6 +151,7 @@ class Answer:
     """How to read usage here, where that is not the surface's way."""
     finish: Finish | None = None
     error: Path = ()
+    status: str = ""
     attributes: Request = field(default_factory=dict)
 
 

@@ -1,0 +1,112 @@
+"""Which provider SDKs are there, and which of their functions are patched."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.trace import NoOpTracerProvider
+
+from tracetoll.cli.checks.section import Section, warnings_of
+from tracetoll.config import read_settings
+from tracetoll.instrumentor import PROVIDERS, Instrumentor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Sdk:
+    """A provider's SDK: its distribution, the oldest version we support, the newest major version we know."""
+
+    distribution: str
+    oldest: tuple[int, ...]
+    newest_major: int
+    beside: tuple[str, ...] = ()
+    """Modules beside the package that are patched as well, where a version has them."""
+
+
+SDKS: Final[Mapping[str, Sdk]] = {
+    "openai": Sdk(
+        "openai", (1, 40), 3, ("openai.resources.realtime.realtime", "openai.resources.beta.realtime.realtime")
+    ),
+    "anthropic": Sdk("anthropic", (0, 34), 2),
+}
+
+
+def check_sdks() -> Section:
+    """Import every SDK that is installed, instrumented, and look at what that has replaced."""
+    section = Section("provider SDKs", ("SDK", "version", "supported", "importable", "patched functions"))
+    with warnings_of("tracetoll"):
+        wanted = read_settings().providers or PROVIDERS
+    instrumentor = Instrumentor()
+    before = instrumentor.is_instrumented_by_opentelemetry
+    with warnings_of("tracetoll") as warnings:
+        if not before:
+            instrumentor.instrument(tracer_provider=NoOpTracerProvider(), meter_provider=NoOpMeterProvider())
+        for name in PROVIDERS:
+            _check(name, SDKS[name], name in wanted, section)
+        if not before:
+            instrumentor.uninstrument()
+    section.attention += [warning for warning in warnings if warning.startswith("tracetoll failed")]
+    if not any(row[1] for row in section.rows):
+        names = " or ".join(f"pip install {sdk.distribution}" for sdk in SDKS.values())
+        section.attention.append(f"no provider SDK is installed, so there is nothing to count: {names}")
+    return section
+
+
+def _check(name: str, sdk: Sdk, wanted: bool, section: Section) -> None:  # noqa: FBT001  # a fact, not a switch
+    try:
+        installed = version(sdk.distribution)
+    except PackageNotFoundError:
+        section.rows.append((name, "", "", "not installed", ""))
+        return
+    supported = _supported(installed, sdk)
+    error = _import(name, sdk)
+    importable = "no" if error else "yes"
+    patched = [function for function in _replaced() if function.startswith(f"{name}.")]
+    told = "\n".join(patched) if patched else "none" if wanted else "none: not in TRACETOLL_PROVIDERS"
+    section.rows.append((name, installed, supported, importable, told))
+    oldest = ".".join(map(str, sdk.oldest))
+    if supported.startswith("no"):
+        section.attention.append(
+            f"{name} {installed} is older than {oldest}, the oldest version that is counted: "
+            f"pip install '{sdk.distribution}>={oldest}'"
+        )
+    if error:
+        section.attention.append(f"{name} {installed} cannot be imported ({error}): reinstall it")
+    elif wanted and not patched:
+        section.attention.append(
+            f"{name} {installed} has none of the functions we patch, so its calls are not counted: "
+            f"install a version from {oldest} to {sdk.newest_major}.x"
+        )
+
+
+def _supported(installed: str, sdk: Sdk) -> str:
+    numbers = tuple(int(number) for number in re.findall(r"\d+", installed)[:2])
+    if numbers < sdk.oldest:
+        return f"no: older than {'.'.join(map(str, sdk.oldest))}"
+    return "yes" if numbers[0] <= sdk.newest_major else f"not tested: newer than {sdk.newest_major}.x"
+
+
+def _import(name: str, sdk: Sdk) -> str | None:
+    """Import an SDK; return the class of the error that this raises, if it does."""
+    try:
+        importlib.import_module(name)
+    except Exception as error:  # noqa: BLE001  # a broken installation can raise anything
+        return type(error).__name__
+    for module in sdk.beside:
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            continue
+    return None
+
+
+def _replaced() -> list[str]:
+    patches = Instrumentor().patches
+    return [] if patches is None else patches.replaced()

@@ -1,0 +1,21 @@
+"""What ends a command with a message and a way out."""
+
+from __future__ import annotations
+
+import importlib
+
+
+class TroubleError(Exception):
+    """The command cannot do what it was asked to; the message says why, and what to do about it."""
+
+
+def need(extra: str, *modules: str) -> None:
+    """Raise `TroubleError` unless these modules can be imported; `extra` is the extra that brings them."""
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            missing = error.name or module
+            because = f"{missing} is not installed" if isinstance(error, ModuleNotFoundError) else str(error)
+            msg = f"this needs {module}, and {because}; try: pip install 'tracetoll[{extra}]'"
+            raise TroubleError(msg) from error
