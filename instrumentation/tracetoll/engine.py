@@ -249,7 +249,7 @@ class Engine:
             return None
         usage = usage_map.usage(
             call.reading,
-            complete=outcome == "done",
+            complete=outcome == "done" and call.error_code is None,
             hidden_reasoning=call.target.hides_reasoning,
         )
         return usage or None

@@ -53,18 +53,25 @@ class Received:
         if not call.is_open:
             return
         with _READING:
-            if self._pieces and self._size <= _LARGEST_BODY:
-                kept = {
-                    name: value
-                    for name, value in self._response.headers.items()
-                    if name.lower() in ("content-type", "content-encoding")
-                }
-                # The response class itself undoes gzip, deflate, br and zstd, if it is what the header says.
-                with contextlib.suppress(_library(self._response).DecodingError):
-                    read_body(call, type(self._response)(200, headers=kept, content=b"".join(self._pieces)).content)
+            body = self._body()
             self._pieces = []
-        # An SDK closes a stream as soon as it has read the provider's last word.
-        call.close("done" if complete or call.finish else "closed")
+            if body:
+                read_body(call, body)
+                # An SDK closes a stream as soon as it has read the provider's last word.
+                complete = complete or bool(call.finish) or body.rstrip().endswith(b"[DONE]")
+        call.close("done" if complete else "closed")
+
+    def _body(self) -> bytes:
+        """Return what came in, decoded; nothing where it is not what its header says, or too much."""
+        if not self._pieces or self._size > _LARGEST_BODY:
+            return b""
+        wanted = ("content-type", "content-encoding")
+        kept = {name: value for name, value in self._response.headers.items() if name.lower() in wanted}
+        with contextlib.suppress(_library(self._response).DecodingError):
+            # The response class itself undoes gzip, deflate, br and zstd.
+            decoded: bytes = type(self._response)(200, headers=kept, content=b"".join(self._pieces)).content
+            return decoded
+        return b""
 
 
 def read_body(call: Call, body: bytes) -> None:
@@ -82,6 +89,8 @@ def read_body(call: Call, body: bytes) -> None:
     for name, data in _server_sent_events(text):
         event = _json(data)
         if event is None:
+            if not data.startswith("[DONE]"):
+                call.error_code = "unreadable_event"
             continue
         if named:
             event = {"event": name, "data": event}
@@ -114,29 +123,47 @@ def _server_sent_events(text: str) -> Iterator[tuple[str, str]]:
             yield name, "\n".join(data)
 
 
-def watch(response: Any, call: Call, *, raw: bool) -> None:
+def watch(response: Any, call: Call, *, raw: bool) -> Watcher:
     """Tell `call` when the byte stream of `response` is closed; with `raw`, also read what passes."""
-    watcher = _watcher_class(_library(response))
-    response.stream = watcher(response.stream, call, Received(call, response) if raw else None)
+    watcher: Watcher = _watcher_class(_library(response))(response, call, raw=raw)
+    response.stream = watcher
+    return watcher
 
 
-class _Watcher:
+class Watcher:
     """A byte stream that hands on every byte, and tells when it ends."""
 
-    def __init__(self, inner: Any, call: Call, received: Received | None) -> None:
-        self._inner = inner
+    def __init__(self, response: Any, call: Call, *, raw: bool) -> None:
+        self._inner = response.stream
+        self._response = response
         self._call = call
-        self._received = received
+        self._received = Received(call, response) if raw else None
+        self._begun = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
+    def read_bytes(self) -> bool:
+        """Read what passes, where nobody has begun to; return whether the bytes are read here."""
+        if self._received is None and not self._begun and not self._response.is_closed:
+            self._received = Received(self._call, self._response)
+        return self._received is not None
+
+    def _begin(self) -> None:
+        # Asked by our tap, the call is running. Else somebody else reads the response: the application, or
+        # anthropic < 0.50, which drops its stream unread and makes another one around the same response.
+        if not self._call.running:
+            self.read_bytes()
+        self._begun = True
+
     def __iter__(self) -> Iterator[bytes]:
+        self._begin()
         if self._received is None:
             return iter(self._inner)
         return self._pieces(self._received)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
+        self._begin()
         if self._received is None:
             return aiter(self._inner)
         return self._async_pieces(self._received)
@@ -193,4 +220,4 @@ def _watcher_class(library: Any) -> Any:
 
     It derives from the library's own stream classes, because the library checks that.
     """
-    return type("WatchedStream", (_Watcher, library.SyncByteStream, library.AsyncByteStream), {})
+    return type("WatchedStream", (Watcher, library.SyncByteStream, library.AsyncByteStream), {})

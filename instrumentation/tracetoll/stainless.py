@@ -260,12 +260,12 @@ class StainlessSeam:
     def _arrange(self, call: Call, result: Any, kind: Kind, tap: type[SyncTap | AsyncTap]) -> None:
         """Have a stream, or a raw response, read by whoever reads it in the application."""
         if kind in ("stream", "lines"):
-            result._iterator = tap(result._iterator, call)  # noqa: SLF001  # where the SDK keeps what it iterates
+            tapped = result._iterator = tap(result._iterator, call)  # noqa: SLF001  # where the SDK keeps what it iterates
             response = call.response
             call.response = None
             self.engine.read_headers(call, response)
             if response is not None:
-                watch(response, call, raw=False)
+                tapped.watcher = watch(response, call, raw=False)
         else:
             response = result if kind == "response" else result.http_response
             self.engine.read_headers(call, response)

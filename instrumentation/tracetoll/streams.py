@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from tracetoll.call import Call
+    from tracetoll.responses import Watcher
 
 
 def event_reader(call: Call) -> Callable[[object], bool]:
@@ -100,7 +101,7 @@ def _part_reader(call: Call) -> Callable[[object], bool]:
 class _Tap:
     """What both taps do with an event, and when they are forgotten."""
 
-    __slots__ = ("_call", "_collect", "_inner", "_next", "_read", "_started")
+    __slots__ = ("_call", "_collect", "_inner", "_next", "_read", "_started", "watcher")
 
     def __init__(self, inner: Any, step: Callable[[], Any], call: Call) -> None:
         self._call = call
@@ -109,6 +110,7 @@ class _Tap:
         self._read = event_reader(call)
         self._collect = call.engine.collector(call)
         self._started = False
+        self.watcher: Watcher | None = None
 
     def _seen(self, event: object) -> bool:
         """Read an event; return whether to hide it from the application."""
@@ -129,7 +131,9 @@ class _Tap:
         return getattr(self._inner, name)
 
     def __del__(self) -> None:
-        self._call.forget()
+        # A stream that is dropped unread leaves its response, and somebody else may read that.
+        if self._started or self.watcher is None or not self.watcher.read_bytes():
+            self._call.forget()
 
 
 class SyncTap(_Tap):
