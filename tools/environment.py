@@ -52,13 +52,9 @@ def build(name: str) -> Path:
     uv = _uv()
     project, *groups = table[name]["install"]
     extras = project.removeprefix("tracetoll")
-    log = {"stdout": sys.stderr, "check": True}
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, home], **log)
-    subprocess.run(
-        [uv, "pip", "install", "--quiet", "--python", python, "--constraint", constraints, "-e", f".{extras}", *groups],
-        cwd=ROOT,
-        **log,
-    )
+    install = [uv, "pip", "install", "--quiet", "--python", python, "--constraint", constraints, "-e", f".{extras}"]
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, home], stdout=sys.stderr, check=True)
+    subprocess.run([*install, *groups], cwd=ROOT, stdout=sys.stderr, check=True)
     (home / "complete").touch()
     return python
 
