@@ -36,10 +36,18 @@ Outcome = Literal["done", "failed", "cancelled", "closed", "abandoned"]
 
 current_call: ContextVar[Call | None] = ContextVar("tracetoll_call", default=None)
 
-# Calls whose stream was garbage-collected where closing them could deadlock; see `Call.forget`.
-_forgotten: Final[deque[Call]] = deque()
-# Not all of opentelemetry: its middleware is on the stack of every request of a web application.
-_UNSAFE_TO_INTERRUPT: Final = ("opentelemetry.sdk", "opentelemetry.exporter", "tracetoll", "queue", "logging")
+# Calls that could not be closed where a garbage collection struck; see `Call.close_safely`.
+_forgotten: Final[deque[tuple[Call, Outcome]]] = deque()
+# What holds locks. Not all of opentelemetry: its middleware is on the stack of every request of a web application.
+_UNSAFE_TO_INTERRUPT: Final = (
+    "opentelemetry.sdk",
+    "opentelemetry.exporter",
+    "tracetoll.engine",
+    "tracetoll.instruments",
+    "tracetoll.pricing",
+    "queue",
+    "logging",
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -210,8 +218,10 @@ class Call:
                 raise
         self.close()
 
-    def forget(self) -> None:
-        """Close the call because its stream was garbage-collected; safe in a finaliser.
+    def close_safely(self, outcome: Outcome, *, collected: Outcome | None = None) -> None:
+        """Close the call from where a garbage collection may have brought us.
+
+        `collected` is the outcome where it was a collection of the SDK's own generator that did.
 
         A collection can strike inside a lock that closing needs as well (a span processor's queue, a
         metric's lock). If such code is on this thread's stack, the call closes with the next one that opens
@@ -220,20 +230,21 @@ class Call:
         if not self._open:
             return
         frame: Any = sys._getframe(1)  # noqa: SLF001  # documented, and the only way to see who is interrupted
-        frame = frame.f_back  # the finaliser itself is ours
         while frame is not None:
             if frame.f_globals.get("__name__", "").startswith(_UNSAFE_TO_INTERRUPT):
-                _forgotten.append(self)
+                _forgotten.append((self, outcome))
                 return
+            if collected is not None and frame.f_code.co_name == "__stream__":
+                outcome = collected
             frame = frame.f_back
-        self.close("abandoned")
+        self.close(outcome)
 
 
 def close_forgotten() -> None:
-    """Close the calls that could not be closed when they were forgotten."""
+    """Close the calls that could not be closed when they were forgotten or their stream was."""
     while _forgotten:
         try:
-            call = _forgotten.popleft()
+            call, outcome = _forgotten.popleft()
         except IndexError:
             return
-        call.close("abandoned")
+        call.close(outcome)

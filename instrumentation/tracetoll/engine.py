@@ -39,6 +39,7 @@ _HEADERS: Final = contained("reading response headers")
 _PENDING_KEPT: Final = 10_000
 _STARTS_KEPT: Final = 2048
 _PENDING: Final = frozenset({"queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling"})
+_RECEIVED: Final = frozenset({"done", "closed"})
 _FAILED: Final = frozenset({"failed", "expired"})
 
 
@@ -52,6 +53,8 @@ class Target:
     error_codes: tuple[Path, ...] = ()
     hides_reasoning: bool = False
     """Whether reasoning is counted in the provider's total only."""
+    tells_stream_usage: bool = False
+    """Whether this host is known to send usage in streams when asked to."""
 
 
 class Seen:
@@ -176,11 +179,16 @@ class Engine:
         """Return what keeps the content of a stream's events, None where content is not wanted."""
         return self._content.collector(call) if self.keeps_content and call.surface.content is not None else None
 
+    def settle(self) -> None:
+        """Close what was forgotten, and record what was noted."""
+        close_forgotten()
+        self._instruments.flush()
+
     # --- closing -----------------------------------------------------------------------------
 
     def close(self, call: Call, outcome: Outcome, seconds: float) -> None:
         """Say everything about a call that has ended, and end its span. Called once per call."""
-        if outcome != "abandoned":  # closing one forgotten call must not recurse into the next
+        if outcome == "done":  # closing a forgotten call must not recurse into the next
             close_forgotten()
         span = call.span
         try:
@@ -214,7 +222,7 @@ class Engine:
             ending.cost = self._cost(call, usage)
         else:
             ending.missing = self._missing(call, outcome)
-        if outcome == "done" and (call.error_code is not None or call.status in _FAILED):
+        if outcome in _RECEIVED and (call.error_code is not None or call.status in _FAILED):
             ending.outcome = "failed"
         if ending.outcome == "failed":
             ending.error = self._error(call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import logging
 import threading
@@ -44,6 +45,7 @@ _SEAMS: Final[dict[type, Callable[..., StainlessSeam | ObservedSeam]]] = {
     Observed: ObservedSeam,
 }
 _INSTRUMENTING: Final = contained("instrumenting")
+_UNINSTRUMENTING: Final = contained("uninstrumenting")
 
 
 class Instrumentor:
@@ -116,6 +118,8 @@ class Instrumentor:
             for name in _wanted(found):
                 for seam in importlib.import_module(f"tracetoll.providers.{name}").SEAMS:
                     _SEAMS[type(seam)](seam, self.engine, self.patches.switch).install(self.patches)
+            # Before the exporters' own exit handlers, which were registered earlier.
+            atexit.register(self.engine.settle)
 
     def uninstrument(self, **_: object) -> None:
         """Put back the very functions that instrument() replaced."""
@@ -123,6 +127,10 @@ class Instrumentor:
             log.warning("tracetoll is not instrumented; there is nothing to undo")
             return
         self.patches.undo()
+        if self.engine is not None:
+            with _UNINSTRUMENTING:
+                atexit.unregister(self.engine.settle)
+                self.engine.settle()
         self.patches = None
         self.engine = None
 

@@ -59,7 +59,7 @@ class Received:
                 read_body(call, body)
                 # An SDK closes a stream as soon as it has read the provider's last word.
                 complete = complete or bool(call.finish) or body.rstrip().endswith(b"[DONE]")
-        call.close("done" if complete else "closed")
+        call.close_safely("done" if complete else "closed")
 
     def _body(self) -> bytes:
         """Return what came in, decoded; nothing where it is not what its header says, or too much."""
@@ -202,11 +202,11 @@ class Watcher:
         if self._received is not None:
             self._received.end(complete=False)
         elif not self._call.running:  # else the SDK closes at the end of the stream, and the tap sees it
-            self._call.close("closed")
+            self._call.close_safely("closed", collected="abandoned")
 
     def __del__(self) -> None:
         if self._received is not None:
-            self._call.forget()
+            self._call.close_safely("abandoned")
 
 
 def _library(response: object) -> Any:

@@ -188,11 +188,8 @@ class StainlessSeam:
             return known[1]
         host, port = url.host or None, url.port
         default_port = {"https": 443, "http": 80}.get(url.scheme)
-        provider = (
-            self.engine.settings.provider_hosts.get((host or "").lower())
-            or hosts.provider_at(host, port)
-            or self._provider_by_class(client)
-        )
+        known_provider = self.engine.settings.provider_hosts.get((host or "").lower()) or hosts.provider_at(host, port)
+        provider = known_provider or self._provider_by_class(client)
         if self.provider.name == "anthropic" and provider == "azure.ai.openai":
             provider = "azure.ai.inference"
         target = Target(
@@ -201,6 +198,7 @@ class StainlessSeam:
             None if port == default_port else port,
             self.provider.error_codes,
             hides_reasoning=provider in hosts.HIDDEN_REASONING_PROVIDERS,
+            tells_stream_usage=known_provider in hosts.STREAM_USAGE_PROVIDERS,
         )
         self._targets[client] = (url, target)
         return target
@@ -220,7 +218,7 @@ class StainlessSeam:
         if (
             field is None
             or policy == "never"
-            or (policy == "known" and call.target.provider not in hosts.STREAM_USAGE_PROVIDERS)
+            or (policy == "known" and not call.target.tells_stream_usage)
             or not isinstance(body, dict)
             or field in (get(options, "extra_json") or {})
             or self._is_raw(options)

@@ -133,7 +133,7 @@ class _Tap:
     def __del__(self) -> None:
         # A stream that is dropped unread leaves its response, and somebody else may read that.
         if self._started or self.watcher is None or not self.watcher.read_bytes():
-            self._call.forget()
+            self._call.close_safely("abandoned")
 
 
 class SyncTap(_Tap):
