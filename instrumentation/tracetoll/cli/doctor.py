@@ -36,6 +36,8 @@ def run_doctor() -> int:
         console.print()
         console.print(Text(section.title, style="bold"))
         console.print(_table(section))
+        for line in section.lines:
+            console.print(Text(f"  {line}"), soft_wrap=True)
         attention += [message for message in section.attention if message not in attention]
     console.print()
     if not attention:

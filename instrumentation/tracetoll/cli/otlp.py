@@ -21,8 +21,13 @@ Signal = Literal["traces", "metrics"]
 Protocol = Literal["grpc", "http/protobuf"]
 
 CONNECT_TIMEOUT_S: Final = 1.0
-DEFAULT_PROTOCOL: Final = "http/protobuf"  # specification, OTLP exporter configuration
-_MODULES: Final[Mapping[str, str]] = {
+EXPORT_TIMEOUT_S: Final = 3.0  # with all of the exporter's retries; somebody waits for the command to end
+TIMEOUT_VARIABLE: Final = "OTEL_EXPORTER_OTLP_TIMEOUT"
+# The specification's default (OTLP exporter configuration). What opentelemetry-instrument sets up is gRPC unless
+# a variable says otherwise (SDK 1.45), so who forgets to say it gets a hint.
+DEFAULT_PROTOCOL: Final = "http/protobuf"
+USUAL_PORTS: Final[Mapping[Protocol, int]] = {"grpc": 4317, "http/protobuf": 4318}
+_MODULES: Final[Mapping[Protocol, str]] = {
     "grpc": "opentelemetry.exporter.otlp.proto.grpc",
     "http/protobuf": "opentelemetry.exporter.otlp.proto.http",
 }
@@ -38,6 +43,14 @@ class Destination:
     host: str
     port: int
     protocol: Protocol
+
+    @property
+    def hint(self) -> str:
+        """What to try if it does not work: the other protocol, where the port is the other one's."""
+        other: Protocol = "grpc" if self.protocol != "grpc" else "http/protobuf"
+        if self.port != USUAL_PORTS[other]:
+            return ""
+        return f"; {self.port} is the usual port of {other}: set OTEL_EXPORTER_OTLP_PROTOCOL={other}"
 
     def reachable(self) -> bool:
         """Return whether something listens there, or a proxy is to be asked, which we leave to the exporter."""
@@ -68,7 +81,7 @@ def destination(signal: Signal, environment: Mapping[str, str] | None = None) ->
         host, port = None, None
     # gRPC also takes a bare host:port.
     if not host or (parts.scheme not in ("http", "https") and not (protocol == "grpc" and not parts.scheme)):
-        msg = f"{variable} is not the URL of a collector; it looks like http://localhost:{_usual_port(protocol)}"
+        msg = f"{variable} is not the URL of a collector; it looks like http://localhost:{USUAL_PORTS[protocol]}"
         raise TroubleError(msg)
     name = f"[{host}]" if ":" in host else host
     place = f"{name}:{port}" if port else name
@@ -93,31 +106,30 @@ def _first(environment: Mapping[str, str], signal: Signal, what: str) -> tuple[s
     return (own, environment[own]) if environment.get(own) else (common, environment.get(common, ""))
 
 
-def _usual_port(protocol: Protocol) -> int:
-    return 4317 if protocol == "grpc" else 4318
-
-
-def span_exporter(to: Destination, timeout_s: float | None = None) -> SpanExporter:
+def span_exporter(to: Destination) -> SpanExporter:
     """Return the exporter of spans; it reads endpoint, headers and certificates from the variables itself."""
+    need("otlp", _MODULES[to.protocol])
     if to.protocol == "grpc":
-        need("otlp", _MODULES["grpc"])
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as Grpc  # noqa: PLC0415
 
-        return Grpc(timeout=timeout_s)
-    need("otlp", _MODULES["http/protobuf"])
+        return Grpc(timeout=_timeout_s())
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as Http  # noqa: PLC0415
 
-    return Http(timeout=timeout_s)
+    return Http(timeout=_timeout_s())
 
 
 def metric_exporter(to: Destination) -> MetricExporter:
     """Return the exporter of metrics; see `span_exporter`."""
+    need("otlp", _MODULES[to.protocol])
     if to.protocol == "grpc":
-        need("otlp", _MODULES["grpc"])
         from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as Grpc  # noqa: PLC0415
 
-        return Grpc()
-    need("otlp", _MODULES["http/protobuf"])
+        return Grpc(timeout=_timeout_s())
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as Http  # noqa: PLC0415
 
-    return Http()
+    return Http(timeout=_timeout_s())
+
+
+def _timeout_s() -> float | None:
+    """Return how long an export may take; None: what the variable says."""
+    return None if os.environ.get(TIMEOUT_VARIABLE) else EXPORT_TIMEOUT_S

@@ -57,7 +57,7 @@ class Telemetry:
             if witness.delivered:
                 delivered.append(f"sent {witness.delivered} {what} to {to.url} ({to.protocol})")
             else:
-                failed.append(f"{to.url} did not take the {what}; its own log may say why (set by {to.variable})")
+                failed.append(f"{to.url} did not take the {what}; its own log may say why{to.hint}")
         failed += [
             f"nothing listens at {to.url}, no {to.signal} were sent; start a collector there, or unset {to.variable}"
             for to in self._unreachable

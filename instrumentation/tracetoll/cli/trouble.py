@@ -15,7 +15,7 @@ def need(extra: str, *modules: str) -> None:
         try:
             importlib.import_module(module)
         except ImportError as error:
-            missing = error.name or module
-            because = f"{missing} is not installed" if isinstance(error, ModuleNotFoundError) else str(error)
-            msg = f"this needs {module}, and {because}; try: pip install 'tracetoll[{extra}]'"
+            absent = isinstance(error, ModuleNotFoundError) and error.name == module
+            because = f"{module} is not installed" if absent else f"{module} cannot be imported ({error})"
+            msg = f"{because}; try: pip install 'tracetoll[{extra}]'"
             raise TroubleError(msg) from error

@@ -113,6 +113,8 @@ async def _write(models: Models, draft: str) -> str:
         messages=[{"role": "user", "content": f"{draft}\n\nWrite the answer in three sentences."}],
         max_tokens=OUTPUT_CAP,
         stream=True,
+        # tracetoll asks for it itself, but only at hosts that are known to take it.
+        stream_options={"include_usage": True},
     )
     return "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
 

@@ -40,7 +40,7 @@ SDKS: Final[Mapping[str, Sdk]] = {
 
 def check_sdks() -> Section:
     """Import every SDK that is installed, instrumented, and look at what that has replaced."""
-    section = Section("provider SDKs", ("SDK", "version", "supported", "importable", "patched functions"))
+    section = Section("provider SDKs", ("SDK", "version", "supported", "importable", "patched"))
     with warnings_of("tracetoll"):
         wanted = read_settings().providers or PROVIDERS
     instrumentor = Instrumentor()
@@ -49,7 +49,7 @@ def check_sdks() -> Section:
         if not before:
             instrumentor.instrument(tracer_provider=NoOpTracerProvider(), meter_provider=NoOpMeterProvider())
         for name in PROVIDERS:
-            _check(name, SDKS[name], name in wanted, section)
+            _check(name, SDKS[name], section, wanted=name in wanted)
         if not before:
             instrumentor.uninstrument()
     section.attention += [warning for warning in warnings if warning.startswith("tracetoll failed")]
@@ -59,7 +59,7 @@ def check_sdks() -> Section:
     return section
 
 
-def _check(name: str, sdk: Sdk, wanted: bool, section: Section) -> None:  # noqa: FBT001  # a fact, not a switch
+def _check(name: str, sdk: Sdk, section: Section, *, wanted: bool) -> None:
     try:
         installed = version(sdk.distribution)
     except PackageNotFoundError:
@@ -69,8 +69,9 @@ def _check(name: str, sdk: Sdk, wanted: bool, section: Section) -> None:  # noqa
     error = _import(name, sdk)
     importable = "no" if error else "yes"
     patched = [function for function in _replaced() if function.startswith(f"{name}.")]
-    told = "\n".join(patched) if patched else "none" if wanted else "none: not in TRACETOLL_PROVIDERS"
+    told = f"{len(patched)} functions" if wanted else "nothing: not in TRACETOLL_PROVIDERS"
     section.rows.append((name, installed, supported, importable, told))
+    section.lines += patched
     oldest = ".".join(map(str, sdk.oldest))
     if supported.startswith("no"):
         section.attention.append(

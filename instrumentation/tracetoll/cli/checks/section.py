@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Section:
-    """A table of findings. Each entry of `attention` is a sentence with its way out."""
+    """A table of findings, and lines below it. Each entry of `attention` is a sentence with its way out."""
 
     title: str
     heads: tuple[str, ...] = ()
     rows: list[tuple[str, ...]] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
     attention: list[str] = field(default_factory=list)
 
 

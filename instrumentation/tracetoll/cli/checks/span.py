@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tracetoll.cli.otlp import Destination
 
 NAME: Final = "tracetoll doctor"
-TIMEOUT_S: Final = 5.0
 
 
 def check_span() -> Section:
@@ -42,7 +41,7 @@ def check_span() -> Section:
             section.rows.append(("exported", "no"))
             section.attention.append(
                 f"{to.url} did not take the test span: look at its log, and whether {to.variable}, its protocol "
-                f"({to.protocol}) and its headers are right"
+                f"({to.protocol}) and its headers are right{to.hint}"
             )
     except TroubleError as trouble:
         section.rows.append(("exported", "no"))
@@ -60,7 +59,7 @@ def _made() -> tuple[ReadableSpan, ...]:
 
 def _sent(spans: tuple[ReadableSpan, ...], to: Destination) -> bool:
     """Return whether the collector took the spans; what an exporter logs may hold a key, so it is not shown."""
-    exporter = span_exporter(to, TIMEOUT_S)
+    exporter = span_exporter(to)
     with warnings_of("opentelemetry"):
         try:
             return exporter.export(spans) is SpanExportResult.SUCCESS

@@ -1,0 +1,54 @@
+# Everything runs in environments that tools/environment.py builds outside the tree: Python 3.11, make and git are enough.
+
+PYTHON ?= python3
+ARGS ?=
+
+# The tests that count calls of provider SDKs: these also run against the older ones. (The local provider's own
+# tests use the SDKs as they are today to look at its answers.)
+SDK_TESTS ?= tests/test_demo.py tests/test_examples.py $(filter-out tests/test_local_provider.py, \
+	$(shell grep -lE '^(from|import) (openai|anthropic|surfaces)\b' tests/test_*.py))
+
+# $(call in,newest) starts a recipe that has an environment's interpreter in $$python and its programs in $$bin.
+in = @set -eu; python="$$($(PYTHON) tools/environment.py $(1))"; bin="$$(dirname "$$python")"; cd '$(CURDIR)';
+
+.PHONY: help demo test test-newest test-middle test-oldest lint format bench semconv build
+
+help:
+	@echo "make demo     an agent against the local provider, its trace as a tree; ARGS='--width 100'"
+	@echo "make test     lint, then the tests against the newest, a middle and the oldest provider SDKs"
+	@echo "make lint     ruff, mypy --strict, import direction, generated files"
+	@echo "make format   let ruff format and fix what it can"
+	@echo "make bench    what a call costs, and whether memory grows"
+	@echo "make semconv  write constants and tables from semconv/registry"
+	@echo "make build    sdist and wheel, into dist/"
+
+demo:
+	$(call in,newest) "$$bin/tracetoll" demo $(ARGS)
+
+test: lint test-newest test-middle test-oldest
+
+test-newest:
+	$(call in,newest) echo "== tests, newest SDKs"; "$$python" -m pytest $(ARGS)
+
+test-middle test-oldest: test-%:
+	$(call in,$*) echo "== tests, $* SDKs"; "$$python" -m pytest $(ARGS) $(SDK_TESTS)
+
+lint:
+	$(call in,newest) echo "== lint"; \
+	"$$bin/ruff" check; \
+	"$$bin/ruff" format --check; \
+	"$$bin/mypy"; \
+	"$$python" semconv/generate.py --check; \
+	if grep -q 'importlinter.contracts' pyproject.toml; then "$$bin/lint-imports"; fi
+
+format:
+	$(call in,newest) "$$bin/ruff" check --fix --exit-zero; "$$bin/ruff" format
+
+bench:
+	$(call in,newest) "$$python" benchmarks/overhead.py $(ARGS); "$$python" benchmarks/memory.py
+
+semconv:
+	$(call in,newest) "$$python" semconv/generate.py
+
+build:
+	$(call in,newest) "$$python" -m build --outdir dist
