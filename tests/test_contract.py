@@ -1,0 +1,256 @@
+"""The contract, one for all: every surface of every SDK, asked in every way."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+from openai import NotFoundError
+from opentelemetry.trace import SpanKind, StatusCode
+from surfaces import CHAT, CLAUDE, EMBEDDINGS, MESSAGES, Case, both, cases, client
+
+from tracetoll.local_provider import HandedOut, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from conftest import Telemetry
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from tracetoll.local_provider import LocalProvider
+
+USAGE = {
+    "input_tokens": "gen_ai.usage.input_tokens",
+    "output_tokens": "gen_ai.usage.output_tokens",
+    "cache_read": "gen_ai.usage.cache_read.input_tokens",
+    "cache_write": "gen_ai.usage.cache_write.input_tokens",
+    "reasoning": "gen_ai.usage.reasoning.output_tokens",
+}
+COUNTERS = {
+    "input_tokens": "gen_ai.client.inference.usage.input_tokens",
+    "output_tokens": "gen_ai.client.inference.usage.output_tokens",
+    "cache_read": "gen_ai.client.inference.usage.cache_read.input_tokens",
+    "cache_write": "gen_ai.client.inference.usage.cache_write.input_tokens",
+    "reasoning": "gen_ai.client.inference.usage.reasoning.output_tokens",
+}
+
+every_case = pytest.mark.parametrize("case", cases())
+
+
+def reported(span: ReadableSpan) -> HandedOut:
+    """Return the usage that a span reports."""
+    told = span.attributes or {}
+    counts = {ours: told[name] for ours, name in USAGE.items() if name in told}
+    return HandedOut(calls=1 if counts else 0, **counts)
+
+
+def beginning_with(told: Mapping[str, Any], *prefixes: str) -> dict[str, Any]:
+    return {name: value for name, value in told.items() if name.startswith(prefixes)}
+
+
+def labels(case: Case, url: str) -> dict[str, Any]:
+    """Return the attributes that all telemetry of a call has."""
+    return {
+        "gen_ai.operation.name": case.surface.operation,
+        "gen_ai.provider.name": case.surface.sdk,
+        "gen_ai.request.model": case.surface.model,
+        "server.address": "127.0.0.1",
+        "server.port": urlsplit(url).port,
+    }
+
+
+def on_the_wire(reply: Reply) -> dict[str, Any]:
+    """Return the answer that a reply carries, without its envelope."""
+    first = reply.json if reply.json is not None else (reply.events or [{}])[0]
+    if isinstance(first, tuple):  # with the event's name
+        first = first[1]
+    return first.get("response") or first.get("message") or first
+
+
+@every_case
+def test_each_call_is_one_span_with_the_providers_own_numbers(
+    case: Case, provider: LocalProvider, instrumented: Telemetry
+) -> None:
+    for number in (1, 2):  # the second call finds its prompt in the cache
+        before = provider.handed_out
+
+        case.ask(provider.url)
+
+        assert number == len(instrumented.spans)
+        assert provider.handed_out - before == reported(instrumented.spans[-1])
+
+
+@every_case
+def test_a_span_says_what_was_asked(case: Case, provider: LocalProvider, instrumented: Telemetry) -> None:
+    case.ask(provider.url)
+
+    span = instrumented.only_span()
+    told = dict(span.attributes or {})
+    asked = {"gen_ai.request.model": case.surface.model, **case.surface.span}
+    if case.streamed:
+        asked["gen_ai.request.stream"] = True
+    assert f"{case.surface.operation} {case.surface.model}" == span.name
+    assert SpanKind.CLIENT == span.kind
+    assert StatusCode.UNSET == span.status.status_code
+    assert beginning_with(asked, "gen_ai.request.") == beginning_with(told, "gen_ai.request.")
+    assert {**told, **asked, **labels(case, provider.url)} == told
+
+
+@every_case
+def test_a_span_says_what_was_answered(
+    case: Case, provider: LocalProvider, instrumented: Telemetry, replies: list[Reply]
+) -> None:
+    case.ask(provider.url)
+
+    told = instrumented.told()
+    answer = on_the_wire(replies[0])
+    assert answer.get("id") == told.get("gen_ai.response.id")
+    assert answer.get("model") == told.get("gen_ai.response.model")
+    assert case.surface.finish == told.get("gen_ai.response.finish_reasons")
+    assert {} == beginning_with(told, "error.", "tracetoll.call.outcome", "tracetoll.usage.source")
+    request_id = next(replies[0].headers[name] for name in ("x-request-id", "request-id") if name in replies[0].headers)
+    assert request_id == told["tracetoll.request.id"]
+
+
+@every_case
+def test_metrics_agree_with_the_provider(case: Case, provider: LocalProvider, instrumented: Telemetry) -> None:
+    for _ in (1, 2):
+        case.ask(provider.url)
+
+    metrics = instrumented.metrics()
+    used = provider.handed_out
+    durations = metrics["gen_ai.client.operation.duration"]
+    assert (2 if case.surface.in_metrics else 0) == sum(point.count for point in durations)
+    assert all({**point.attributes, **labels(case, provider.url)} == point.attributes for point in durations)
+    by_type = dict.fromkeys(("input", "output"), 0)
+    for point in metrics["gen_ai.client.token.usage"]:
+        by_type[point.attributes["gen_ai.token.type"]] += point.sum
+        assert used.calls == point.count
+    assert {"input": used.input_tokens, "output": used.output_tokens} == by_type
+    counted = {ours: sum(point.value for point in metrics[name]) for ours, name in COUNTERS.items()}
+    assert (asdict(used) if case.surface.in_counters else asdict(HandedOut(calls=used.calls))) == {
+        "calls": used.calls,
+        **counted,
+    }
+
+
+@every_case
+def test_the_time_to_the_first_chunk_is_told_of_streams_only(
+    case: Case, provider: LocalProvider, instrumented: Telemetry
+) -> None:
+    case.ask(provider.url)
+
+    points = instrumented.metrics()["gen_ai.client.operation.time_to_first_chunk"]
+    assert case.streamed == ("gen_ai.response.time_to_first_chunk" in instrumented.told())
+    assert (1 if case.streamed else 0) == sum(point.count for point in points)
+
+
+@pytest.mark.parametrize("case", cases(ways=both("whole", "stream", "raw stream")))
+def test_the_cost_metric_is_the_sum_of_the_spans_costs(
+    case: Case, provider: LocalProvider, instrumented: Telemetry
+) -> None:
+    for _ in (1, 2):
+        case.ask(provider.url)
+
+    costs = [(span.attributes or {}).get("tracetoll.cost.amount", 0) for span in instrumented.spans]
+    total = sum(point.value for point in instrumented.metrics()["tracetoll.cost"])
+    assert pytest.approx(sum(costs), rel=1e-12) == total
+    assert (total > 0) == (provider.handed_out.calls > 0)
+
+
+@every_case
+def test_the_application_sees_what_it_sees_without_us(
+    case: Case, provider: LocalProvider, instrument: Callable[..., Telemetry], replies: list[Reply]
+) -> None:
+    without = case.ask(provider.url)
+    telemetry = instrument()
+
+    seen = case.ask(provider.url)
+
+    assert replies
+    assert without == seen
+    assert without.error is None
+    assert 1 == len(telemetry.spans)
+
+
+def test_the_modalities_that_a_provider_tells_are_kept_apart(provider: LocalProvider, instrumented: Telemetry) -> None:
+    with client("openai", provider.url) as asked:
+        asked.images.generate(model="gpt-image-1", prompt="a toll bridge", quality="low")
+
+    told = instrumented.told()
+    assert (7, 272) == (told["gen_ai.usage.text.input_tokens"], told["gen_ai.usage.image.output_tokens"])
+    counters = instrumented.metrics()
+    assert {"text": 7, "unknown": 0} == by_modality(counters[COUNTERS["input_tokens"]])
+    assert {"image": 272, "unknown": 0} == by_modality(counters[COUNTERS["output_tokens"]])
+
+
+def by_modality(points: list[Any]) -> dict[str, int]:
+    return {point.attributes["gen_ai.token.modality"]: point.value for point in points}
+
+
+def test_seconds_of_audio_are_no_tokens(provider: LocalProvider, instrumented: Telemetry) -> None:
+    with client("openai", provider.url) as asked:
+        asked.audio.transcriptions.create(model="whisper-1", file=("toll.wav", b"RIFF" * 20_000))
+
+    told = instrumented.told()
+    assert 5.0 == told["tracetoll.usage.audio.seconds"]
+    assert {} == beginning_with(told, "gen_ai.usage.")
+    assert 0.0005 == told["tracetoll.cost.amount"]
+
+
+@pytest.mark.parametrize("case", cases((CHAT, CLAUDE), both("whole", "stream", "raw")))
+def test_asking_for_tools_is_told_as_the_reason_to_finish(
+    case: Case, provider: LocalProvider, instrumented: Telemetry
+) -> None:
+    schema = {"type": "object", "properties": {}}
+    tools = {
+        "openai": [{"type": "function", "function": {"name": "weather", "parameters": schema}}],
+        "anthropic": [{"name": "weather", "input_schema": schema}],
+    }
+    messages = [{"role": "user", "content": "call weather {}"}]
+    arguments = {**case.surface.arguments, "messages": messages, "tools": tools[case.surface.sdk]}
+    asking = replace(case, surface=replace(case.surface, arguments=arguments))
+
+    asking.ask(provider.url)
+
+    expected = {"openai": ("tool_calls", "tool_calls"), "anthropic": ("tool_call",)}[case.surface.sdk]
+    assert expected == instrumented.told()["gen_ai.response.finish_reasons"]
+
+
+@pytest.mark.parametrize("case", cases((CHAT, CLAUDE), both("whole", "stream")))
+def test_what_goes_through_extra_body_was_asked_too(
+    case: Case, provider: LocalProvider, instrumented: Telemetry
+) -> None:
+    arguments = {
+        "model": case.surface.model,
+        "messages": MESSAGES,
+        "max_tokens": 100,
+        "extra_body": {"temperature": 0.25, "max_tokens": 50},
+    }
+    asking = replace(case, surface=replace(case.surface, arguments=arguments))
+
+    asking.ask(provider.url)
+
+    told = instrumented.told()
+    assert (0.25, 50) == (told.get("gen_ai.request.temperature"), told["gen_ai.request.max_tokens"])
+
+
+@pytest.mark.parametrize("case", cases((CHAT, EMBEDDINGS, CLAUDE), both("whole")))
+def test_all_attempts_are_one_call(case: Case, provider: LocalProvider, instrumented: Telemetry) -> None:
+    soon = {"retry-after-ms": "1"}
+    provider.enqueue(Reply(500, json={}, headers=soon), Reply(429, json={}, headers=soon))
+
+    case.ask(provider.url, max_retries=2)
+
+    assert 3 == len(provider.requests)
+    assert 3 == instrumented.told()["tracetoll.attempt_count"]
+    assert provider.handed_out == reported(instrumented.only_span())
+
+
+def test_a_request_to_another_endpoint_is_no_call(provider: LocalProvider, instrumented: Telemetry) -> None:
+    with client("openai", provider.url) as asked, pytest.raises(NotFoundError):
+        asked.models.list()
+
+    assert () == instrumented.spans
