@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from tracetoll.log_events import emit
 from tracetoll.reading import get
 from tracetoll.safety import contained
 from tracetoll_semconv import attributes as a
@@ -89,9 +90,7 @@ class Content:
             output = self._messages.of_answer(shape, call.output)
             if output:
                 told[a.GEN_AI_OUTPUT_MESSAGES] = output
-            self._logger.emit(
-                event_name=events.GEN_AI_CLIENT_INFERENCE_OPERATION_DETAILS, attributes=told, context=call.context
-            )
+            emit(self._logger, events.GEN_AI_CLIENT_INFERENCE_OPERATION_DETAILS, told, call.context)
 
 
 def _shapes() -> ModuleType:

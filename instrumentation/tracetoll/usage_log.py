@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tracetoll.log_events import emit
 from tracetoll.safety import contained
 from tracetoll_semconv import attributes as a
 from tracetoll_semconv import events
@@ -41,4 +42,4 @@ class UsageLog:
             }
             for name in _LEFT_OUT:
                 told.pop(name, None)
-            self._logger.emit(event_name=events.USAGE, attributes=told, context=call.context)
+            emit(self._logger, events.USAGE, told, call.context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,7 @@ from opentelemetry.trace import NoOpTracerProvider
 from tracetoll.cli.checks.section import Section, warnings_of
 from tracetoll.config import read_settings
 from tracetoll.instrumentor import PROVIDERS, Instrumentor
+from tracetoll.providers.words import Observed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,14 +28,10 @@ class Sdk:
     distribution: str
     oldest: tuple[int, ...]
     newest_major: int
-    beside: tuple[str, ...] = ()
-    """Modules beside the package that are patched as well, where a version has them."""
 
 
 SDKS: Final[Mapping[str, Sdk]] = {
-    "openai": Sdk(
-        "openai", (1, 40), 3, ("openai.resources.realtime.realtime", "openai.resources.beta.realtime.realtime")
-    ),
+    "openai": Sdk("openai", (1, 40), 3),
     "anthropic": Sdk("anthropic", (0, 34), 2),
 }
 
@@ -66,14 +64,14 @@ def _check(name: str, sdk: Sdk, section: Section, *, wanted: bool) -> None:
         section.rows.append((name, "", "", "not installed", ""))
         return
     supported = _supported(installed, sdk)
-    error = _import(name, sdk)
+    error = _import(name)
     importable = "no" if error else "yes"
     patched = [function for function in _replaced() if function.startswith(f"{name}.")]
     told = f"{len(patched)} functions" if wanted else "nothing: not in TRACETOLL_PROVIDERS"
     section.rows.append((name, installed, supported, importable, told))
     section.lines += patched
     oldest = ".".join(map(str, sdk.oldest))
-    if supported.startswith("no"):
+    if supported.startswith("no:"):
         section.attention.append(
             f"{name} {installed} is older than {oldest}, the oldest version that is counted: "
             f"pip install '{sdk.distribution}>={oldest}'"
@@ -94,17 +92,16 @@ def _supported(installed: str, sdk: Sdk) -> str:
     return "yes" if numbers[0] <= sdk.newest_major else f"not tested: newer than {sdk.newest_major}.x"
 
 
-def _import(name: str, sdk: Sdk) -> str | None:
-    """Import an SDK; return the class of the error that this raises, if it does."""
+def _import(name: str) -> str | None:
+    """Import an SDK and its patched modules; return the class of the error that the SDK raises, if it does."""
     try:
         importlib.import_module(name)
     except Exception as error:  # noqa: BLE001  # a broken installation can raise anything
         return type(error).__name__
-    for module in sdk.beside:
-        try:
-            importlib.import_module(module)
-        except ImportError:
-            continue
+    for seam in importlib.import_module(f"tracetoll.providers.{name}").SEAMS:
+        for module in seam.modules if isinstance(seam, Observed) else ():
+            with suppress(ImportError):  # it has moved between versions, and some have none
+                importlib.import_module(module)
     return None
 
 

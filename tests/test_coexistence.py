@@ -1,0 +1,125 @@
+"""Beside other instrumentation: one call is counted once."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import anthropic
+import pytest
+from opentelemetry import context, trace
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from surfaces import client
+
+from tracetoll import Instrumentor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Telemetry
+
+    from tracetoll.local_provider import LocalProvider
+
+MESSAGES: Any = [{"role": "user", "content": "hi"}]
+
+
+def hook(of: Any, run: Callable[[object], None]) -> None:
+    """Have something run when a client sends a request."""
+    of._client.event_hooks = {"request": [run]}  # noqa: SLF001  # the HTTP client underneath
+
+
+def chat(provider: LocalProvider) -> None:
+    with client("openai", provider.url) as of:
+        of.chat.completions.create(model="gpt-4o", messages=MESSAGES)
+
+
+@pytest.mark.parametrize("key", ["suppress_instrumentation", "opentelemetry.genai.client.inference.context"])
+def test_what_somebody_else_accounts_for_is_left_to_them(
+    key: str, provider: LocalProvider, instrumented: Telemetry
+) -> None:
+    token = context.attach(context.set_value(key, value=True))
+
+    chat(provider)
+    context.detach(token)
+
+    assert () == instrumented.spans
+    assert {} == instrumented.metrics()
+
+
+def test_an_operation_of_another_kind_is_counted_inside(provider: LocalProvider, instrumented: Telemetry) -> None:
+    token = context.attach(context.set_value("opentelemetry.genai.client.embedding.context", value=True))
+
+    chat(provider)
+    context.detach(token)
+
+    assert "chat gpt-4o" == instrumented.only_span().name
+
+
+def skip_without_spans_of_its_own() -> None:
+    if not hasattr(import_module("anthropic._base_client"), "start_api_call_span"):
+        pytest.skip(f"anthropic {anthropic.__version__} has no spans of its own")
+
+
+def test_our_span_stands_for_the_one_of_the_anthropic_sdk(provider: LocalProvider, telemetry: Telemetry) -> None:
+    skip_without_spans_of_its_own()
+    Instrumentor().instrument(**telemetry.providers)
+    with client("anthropic", provider.url, open_telemetry={"tracer_provider": telemetry.tracer_provider}) as of:
+        of.messages.create(model="claude-haiku-4-5", max_tokens=9, messages=MESSAGES)
+        with of.messages.stream(model="claude-haiku-4-5", max_tokens=9, messages=MESSAGES) as stream:
+            stream.until_done()
+    Instrumentor().uninstrument()
+
+    assert ["tracetoll", "tracetoll"] == [span.instrumentation_scope.name for span in telemetry.spans]
+    sent = [request.headers["traceparent"].split("-")[2] for request in provider.requests]
+    assert [trace.format_span_id(span.context.span_id) for span in telemetry.spans] == sent
+
+
+def test_the_span_of_the_anthropic_sdk_is_back_after_uninstrument(
+    provider: LocalProvider, telemetry: Telemetry
+) -> None:
+    skip_without_spans_of_its_own()
+    Instrumentor().instrument(**telemetry.providers)
+    Instrumentor().uninstrument()
+    with client("anthropic", provider.url, open_telemetry={"tracer_provider": telemetry.tracer_provider}) as of:
+        of.messages.create(model="claude-haiku-4-5", max_tokens=9, messages=MESSAGES)
+
+    assert "com.anthropic.sdk.python" == telemetry.only_span().instrumentation_scope.name
+
+
+def test_a_call_inside_a_call_belongs_to_the_outer_one(provider: LocalProvider, instrumented: Telemetry) -> None:
+    """An SDK that calls another one, here made by a hook of the HTTP client, counts once."""
+    with client("openai", provider.url) as of, client("openai", provider.url) as inner:
+        asked = []
+
+        def ask_once(_: object) -> None:
+            if not asked:
+                asked.append(inner.chat.completions.create(model="gpt-4o", messages=MESSAGES))
+
+        hook(of, ask_once)
+        of.chat.completions.create(model="gpt-4o", messages=MESSAGES)
+
+    assert 2 == len(provider.requests)
+    assert "chat gpt-4o" == instrumented.only_span().name
+
+
+def test_calls_that_are_not_sampled_are_in_the_metrics(provider: LocalProvider, telemetry: Telemetry) -> None:
+    telemetry.tracer_provider.sampler = ALWAYS_OFF
+    Instrumentor().instrument(**telemetry.providers)
+    chat(provider)
+    metrics = telemetry.metrics()
+    Instrumentor().uninstrument()
+
+    assert () == telemetry.spans
+    (point,) = metrics["gen_ai.client.inference.usage.input_tokens"]
+    assert provider.handed_out.input_tokens == point.value
+    assert 1 == metrics["gen_ai.client.operation.duration"][0].count
+
+
+def test_the_request_is_made_inside_the_span(provider: LocalProvider, instrumented: Telemetry) -> None:
+    seen = []
+    with client("openai", provider.url) as of:
+        hook(of, lambda _: seen.append(trace.get_current_span().get_span_context()))
+        of.chat.completions.create(model="gpt-4o", messages=MESSAGES)
+
+    assert [instrumented.only_span().context] == seen
+    assert not trace.get_current_span().get_span_context().is_valid
