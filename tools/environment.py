@@ -52,9 +52,23 @@ def build(name: str) -> Path:
     uv = _uv()
     project, *groups = table[name]["install"]
     extras = project.removeprefix("tracetoll")
-    install = [uv, "pip", "install", "--quiet", "--python", python, "--constraint", constraints, "-e", f".{extras}"]
+    install = [
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        python,
+        "--constraint",
+        constraints,
+        "-e",
+        f".{extras}",
+        *groups,
+    ]
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, home], stdout=sys.stderr, check=True)
-    subprocess.run([*install, *groups], cwd=ROOT, stdout=sys.stderr, check=True)
+    # uv trusts its own list of authorities; behind a proxy with one of its own, the system's list knows it.
+    plain = subprocess.run([uv, *install], cwd=ROOT, stdout=sys.stderr, check=False)
+    if plain.returncode != 0:
+        subprocess.run([uv, "--system-certs", *install], cwd=ROOT, stdout=sys.stderr, check=True)
     (home / "complete").touch()
     return python
 
