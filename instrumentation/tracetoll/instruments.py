@@ -8,15 +8,14 @@ out when asked; on the wire they are the same monotonic sums.
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.metrics import Observation
 
 from tracetoll import usage as u
+from tracetoll.forks import call_in_child
 from tracetoll.safety import contained
 from tracetoll.usage import NANO
 from tracetoll_semconv import attributes as a
@@ -101,7 +100,7 @@ class Instruments:
         for metric, what in ((m.RATE_LIMIT_REMAINING, "remaining"), (m.RATE_LIMIT_LIMIT, "limit")):
             meter.create_observable_gauge(metric.name, [self._read_limits(what)], metric.unit, metric.description)
 
-        os.register_at_fork(after_in_child=_forget(weakref.ref(self)))
+        call_in_child(self, Instruments.forget)
 
     def series(self, key: tuple[Any, ...], attributes: Callable[[], Mapping[str, AttributeValue]]) -> Series:
         """Return the series of a key; `attributes` makes its metric attributes the first time.
@@ -219,15 +218,6 @@ class Instruments:
                     yield Observation(value, attributes)
 
         return read
-
-
-def _forget(reference: weakref.ref[Instruments]) -> Callable[[], None]:
-    def forget() -> None:
-        instruments = reference()
-        if instruments is not None:
-            instruments.forget()
-
-    return forget
 
 
 def _histogram(meter: Meter, metric: Metric) -> Histogram:

@@ -17,6 +17,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from tracetoll import usage as u
+from tracetoll.forks import call_in_child
 from tracetoll.safety import contained
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ _LIBRARY_COUNTS: Final = {
 
 _FEMTO: Final = 10**15
 _FEMTO_PER_NANO: Final = 10**6
+_LOADING_S: Final = 30.0
 _FRESH_S: Final = 60.0  # some prices change at a time of day
 _MODELS_KEPT: Final = 2048
 
@@ -179,11 +181,20 @@ class Prices:
 
     def __init__(self) -> None:
         self._cache: dict[tuple[str, str, str | None, bool], tuple[float, Rates | None]] = {}
+        self._snapshot: Any = None
+        self._units: Mapping[str, Any] = {}
+        self._start_over()
+        call_in_child(self, Prices._after_fork)
+
+    def _start_over(self) -> None:
         self._loaded = threading.Event()
         self._starting = threading.Lock()
         self._started = False
-        self._snapshot: Any = None
-        self._units: Mapping[str, Any] = {}
+
+    def _after_fork(self) -> None:
+        # The thread that loads is not in the child.
+        if not self._loaded.is_set():
+            self._start_over()
 
     def preload(self) -> None:
         """Start loading the library in the background, once."""
@@ -218,7 +229,7 @@ class Prices:
             return known[1]
         if not self._loaded.is_set():
             self.preload()
-            self._loaded.wait()
+            self._loaded.wait(_LOADING_S)
         rates = self._resolve(provider, model, tier, batch=batch)
         if len(self._cache) >= _MODELS_KEPT:
             self._cache.clear()
