@@ -295,6 +295,7 @@ def test_an_error_event_fails_the_call(
     provider.enqueue(Reply(events=events))
 
     parameter.values[0].ask(provider.url)
+    gc.collect()  # openai 1.40 and anthropic 0.34 leave a response open when a raw stream of it fails
 
     assert (code, "failed") == (instrumented.told()["error.type"], instrumented.told()[OUTCOME])
 

@@ -39,7 +39,7 @@ _HEADERS: Final = contained("reading response headers")
 _PENDING_KEPT: Final = 10_000
 _STARTS_KEPT: Final = 2048
 _PENDING: Final = frozenset({"queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling"})
-_RECEIVED: Final = frozenset({"done", "closed"})
+_RECEIVED: Final = frozenset({"done", "closed", "abandoned"})
 _FAILED: Final = frozenset({"failed", "expired"})
 
 

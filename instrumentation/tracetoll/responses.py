@@ -11,7 +11,7 @@ import json
 import sys
 from functools import cache
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tracetoll.reading import get
 from tracetoll.safety import contained
@@ -47,8 +47,8 @@ class Received:
         if self._wanted and self._size <= _LARGEST_BODY:
             self._pieces.append(piece)
 
-    def end(self, *, complete: bool) -> None:
-        """Read what came in, and close the call."""
+    def end(self, *, complete: bool, otherwise: Literal["closed", "abandoned"] = "closed") -> None:
+        """Read what came in, and close the call; `otherwise` is how it ended if that is not all there was."""
         call = self._call
         if not call.is_open:
             return
@@ -59,7 +59,7 @@ class Received:
                 read_body(call, body)
                 # An SDK closes a stream as soon as it has read the provider's last word.
                 complete = complete or bool(call.finish) or body.rstrip().endswith(b"[DONE]")
-        call.close_safely("done" if complete else "closed")
+        call.close_safely("done" if complete else otherwise)
 
     def _body(self) -> bytes:
         """Return what came in, decoded; nothing where it is not what its header says, or too much."""
@@ -206,7 +206,7 @@ class Watcher:
 
     def __del__(self) -> None:
         if self._received is not None:
-            self._call.close_safely("abandoned")
+            self._received.end(complete=False, otherwise="abandoned")
 
 
 def _library(response: object) -> Any:
