@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
@@ -191,6 +192,7 @@ class Engine:
         if outcome == "done":  # closing a forgotten call must not recurse into the next
             close_forgotten()
         span = call.span
+        ended_ns = time_ns()  # now, not after what follows: the first call may wait for the price list
         try:
             response = call.response if call.response is not None else getattr(call.error, "response", None)
             call.response = None
@@ -212,7 +214,7 @@ class Engine:
                     self._content.write_event(call, attributes)
         finally:
             call.body = call.output = None
-            span.end()
+            span.end(ended_ns)
 
     def _ending(self, call: Call, outcome: Outcome, seconds: float) -> Ending:
         """Return what the call comes to: usage, cost, error, or why there is no usage."""

@@ -139,6 +139,8 @@ class Watcher:
         self._call = call
         self._received = Received(call, response) if raw else None
         self._begun = False
+        # anthropic >= 1.14 looks for this with every event; found here, it costs no __getattr__.
+        self.stream_observer = getattr(response.stream, "stream_observer", None)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

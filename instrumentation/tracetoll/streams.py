@@ -34,8 +34,11 @@ def event_reader(call: Call) -> Callable[[object], bool]:
     kind_key, parts, errors = events.kind, events.parts, events.errors
 
     def read(event: object) -> bool:
-        kind = get(event, kind_key)
-        if not isinstance(kind, str):
+        try:
+            kind = event.__dict__[kind_key]
+        except (AttributeError, KeyError):
+            kind = get(event, kind_key)
+        if type(kind) is not str:
             return False
         part = parts.get(kind)
         if part is not None:
