@@ -219,9 +219,10 @@ class LocalProvider:
         gone = 0
         try:
             yield
-        except (asyncio.CancelledError, ConnectionError):
+        except (asyncio.CancelledError, ConnectionError) as error:
             gone = 0 if self._closing else 1
-            raise
+            # aiohttp is silent about a cancelled answer, and logs any other error of ours.
+            raise asyncio.CancelledError from error
         finally:
             with self._changed:
                 self._under_way -= 1
