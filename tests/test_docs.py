@@ -35,7 +35,12 @@ def test_each_word_of_a_setting_is_documented(word: str) -> None:
 
 
 def test_the_documents_name_no_variable_that_does_not_exist() -> None:
-    known = {one.metadata["variable"] for one in fields(Settings)} | {"TRACETOLL_CACHE", "TRACETOLL_RAISE_FAULTS"}
+    known = {one.metadata["variable"] for one in fields(Settings)} | {
+        "TRACETOLL_CACHE",
+        "TRACETOLL_RAISE_FAULTS",
+        "TRACETOLL_LIMITS",
+        "TRACETOLL_LEDGER",
+    }
 
     named = {
         name

@@ -28,11 +28,15 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from tracetoll.engine import Engine, Target
+    from tracetoll.limits.claim import Claim
+    from tracetoll.limits.scope import Scope
     from tracetoll.pricing import Cost
     from tracetoll.providers.words import Answer, AttributeValue, Surface
     from tracetoll.usage import Usage
 
-Outcome = Literal["done", "failed", "cancelled", "closed", "abandoned"]
+Outcome = Literal["done", "failed", "cancelled", "closed", "abandoned", "refused", "cut"]
+
+_NOBODY: Final[Mapping[str, str]] = {}
 
 current_call: ContextVar[Call | None] = ContextVar("tracetoll_call", default=None)
 
@@ -44,7 +48,10 @@ _UNSAFE_TO_INTERRUPT: Final = (
     "opentelemetry.exporter",
     "tracetoll.engine",
     "tracetoll.instruments",
+    "tracetoll.ledgers",
+    "tracetoll.limits",
     "tracetoll.pricing",
+    "tracetoll.signals",
     "queue",
     "logging",
 )
@@ -71,6 +78,7 @@ class Call:
         "attributes",
         "attribution",
         "body",
+        "claim",
         "context",
         "engine",
         "error",
@@ -80,11 +88,14 @@ class Call:
         "model",
         "output",
         "reading",
+        "received",
         "request_id",
         "response",
         "response_id",
         "response_model",
         "running",
+        "scopes",
+        "sent",
         "span",
         "started",
         "status",
@@ -104,10 +115,18 @@ class Call:
         self.reading = Reading()
         self.finish: dict[int, str] = {}
         self.attributes: dict[str, AttributeValue] = {}
-        self.attribution: Any = None
+        self.attribution: Mapping[str, str] = _NOBODY
         self.body: Any = None
+        self.claim: Claim | None = None
+        """What the call asked of its limits; None where none applies."""
+        self.scopes: tuple[Scope, ...] = ()
+        """The blocks of limits(...) that the call is made in."""
         self.output: Any = None
         self.response: Any = None
+        self.sent = False
+        """Whether the SDK was let do its work."""
+        self.received = False
+        """Whether the provider has answered with success."""
         self.response_id: str | None = None
         self.response_model: str | None = None
         self.request_id: str | None = None
@@ -128,6 +147,7 @@ class Call:
 
     def enter(self) -> Token[Call | None]:
         """Make this the current call and its span the current span, until `leave`."""
+        self.sent = True
         self.token = attach(self.context)
         return current_call.set(self)
 
@@ -141,6 +161,7 @@ class Call:
     def saw_response(self, response: object, retries: object) -> None:
         """Keep the HTTP response that the SDK is about to turn into its answer."""
         self.response = response
+        self.received = True
         if type(retries) is int:
             self.attempts = retries + 1
 

@@ -7,6 +7,7 @@ the default holds.
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -96,6 +97,33 @@ def _secret(value: Any) -> str:
     return value
 
 
+def _share(value: Any) -> float | None:
+    return _number(value, "a share above 0 and up to 1, such as 0.8, or none", most=1.0)
+
+
+def _factor(value: Any) -> float | None:
+    return _number(value, "a number above 0, such as 3, or none")
+
+
+def _number(value: Any, wanted: str, most: float = math.inf) -> float | None:
+    if isinstance(value, str) and value.strip().lower() in {"none", "off", "0"}:
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool) or not 0 < number <= most or number == math.inf:
+        raise WrongValueError(wanted)
+    return number
+
+
+def _path(value: Any) -> str:
+    if not isinstance(value, str | os.PathLike):
+        msg = "the path of a YAML file"
+        raise WrongValueError(msg)
+    return str(value)
+
+
 def _hosts(value: Any) -> Mapping[str, str]:
     if isinstance(value, Mapping):
         return {str(host).lower(): str(provider) for host, provider in value.items()}
@@ -146,6 +174,16 @@ class Settings:
     """Whether spans say what a cost is made of, and by which prices; the usage log always does."""
     provider_hosts: Mapping[str, str] = _setting("TRACETOLL_PROVIDER_HOSTS", _hosts, {})
     """Who answers at hosts that we cannot know, such as a gateway."""
+    policy: str | None = _setting("TRACETOLL_POLICY", _path, None)
+    """A YAML file of limits, which is looked at again while the application runs."""
+    policy_check_s: float = _setting("TRACETOLL_POLICY_CHECK_S", _factor, 5.0)
+    """After how many seconds the policy file is looked at again, when a call is made."""
+    context_warning: float | None = _setting("TRACETOLL_CONTEXT_WARNING", _share, 0.8)
+    """Share of the model's context window from which a call is worth an event; None: never."""
+    call_warning: float | None = _setting("TRACETOLL_CALL_WARNING", _factor, None)
+    """Tokens of one call from which it is worth an event; None: never."""
+    task_factor: float | None = _setting("TRACETOLL_TASK_FACTOR", _factor, None)
+    """How many times the usual tokens of its agent or feature a task may use before that is worth an event."""
     content: str = _setting(CONTENT_VARIABLE, _one_of(*CONTENT), "no_content")
     """Whether prompts and answers may leave, by upstream's variable and values."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from time import time_ns
+from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
@@ -15,9 +15,14 @@ from tracetoll import emission, errors, headers
 from tracetoll.attribution import current as current_attribution
 from tracetoll.call import Call, Ending, close_forgotten, current_call
 from tracetoll.coexistence import live_operation, suppressed
+from tracetoll.errors import LimitExceeded
+from tracetoll.limits.admission import Admission
+from tracetoll.limits.limit import Limit
+from tracetoll.limits.rules import ruled
+from tracetoll.limits.scope import current_scopes
 from tracetoll.pricing import Asked, Prices
 from tracetoll.providers.words import convert_all
-from tracetoll.reading import get, text
+from tracetoll.reading import get, text, view
 from tracetoll.safety import contained, fault
 from tracetoll_semconv import attributes as a
 
@@ -30,18 +35,25 @@ if TYPE_CHECKING:
     from tracetoll.config import Settings
     from tracetoll.content import Content
     from tracetoll.instruments import Instruments, Series
+    from tracetoll.ledgers.protocol import Ledger
+    from tracetoll.limits.claim import Claim
+    from tracetoll.limits.sources import Sources
     from tracetoll.pricing import Cost
     from tracetoll.providers.words import AttributeValue, Surface
     from tracetoll.reading import Path
+    from tracetoll.signals import Signals
     from tracetoll.usage import Usage
     from tracetoll.usage_log import UsageLog
 
 _HEADERS: Final = contained("reading response headers")
+_CHECKING: Final = contained("looking at the policy file")
 _PENDING_KEPT: Final = 10_000
 _STARTS_KEPT: Final = 2048
 _PENDING: Final = frozenset({"queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling"})
 _RECEIVED: Final = frozenset({"done", "closed", "abandoned"})
 _FAILED: Final = frozenset({"failed", "expired"})
+_WITH_ERROR: Final = frozenset({"failed", "refused", "cut"})
+_NEVER_MADE: Final = frozenset({"failed", "refused"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,16 +100,28 @@ class Engine:
     """Makes calls and accounts for them. One per instrument(); thread-safe."""
 
     def __init__(
-        self, settings: Settings, tracer: Tracer, instruments: Instruments, usage_log: UsageLog, content: Content
+        self,
+        settings: Settings,
+        *,
+        tracer: Tracer,
+        instruments: Instruments,
+        usage_log: UsageLog,
+        content: Content,
+        signals: Signals,
+        ledger: Ledger,
     ) -> None:
         self.settings = settings
         self.prices = Prices()
+        self.signals = signals
+        self.admission = Admission(ledger, self.prices, signals, close_forgotten)
         self._tracer = tracer
         self._instruments = instruments
         self._usage_log = usage_log
         self._content = content
         self.keeps_content = content.wanted
         self._details = settings.cost_details or usage_log.wanted or "traceai" in settings.aliases
+        self.next_check = float("inf")
+        self._sources: Sources
         self._aliases = emission.alias_pairs(settings.aliases)
         self._baggage_in = settings.baggage_in
         self._pending = Seen()
@@ -110,33 +134,130 @@ class Engine:
         """Open a call; None if somebody else accounts for it.
 
         That is so inside another call of ours (an SDK that calls another SDK), inside an operation of
-        upstream's own packages, and where instrumentation is suppressed.
+        upstream's own packages, and where instrumentation is suppressed. Raises LimitExceeded. Where the
+        call's claim is waiting, `wait` or `wait_async` comes next.
         """
+        call = self._new(surface, target, body, streaming=streaming)
+        if call is None:
+            return None
+        if surface.metrics and surface.billed != "fetched":
+            self._claim(call)
+            if call.claim is not None and call.claim.waiting:
+                return call
+        self._begin(call)
+        return call
+
+    def wait(self, call: Call) -> None:
+        """Wait until the limits let a call go ahead. Raises LimitExceeded."""
+        claim = call.claim
+        if claim is None:
+            return
+        try:
+            self.admission.wait(claim)
+        except BaseException as error:
+            if not self._stopped_waiting(call, error):
+                raise
+        self._begin(call)
+
+    async def wait_async(self, call: Call) -> None:
+        """Wait until the limits let a call go ahead. Raises LimitExceeded."""
+        claim = call.claim
+        if claim is None:
+            return
+        try:
+            await self.admission.wait_async(claim)
+        except BaseException as error:
+            if not self._stopped_waiting(call, error):
+                raise
+        self._begin(call)
+
+    def _new(self, surface: Surface, target: Target, body: object, *, streaming: bool) -> Call | None:
         close_forgotten()
         current = otel_context.get_current()
         if current_call.get() is not None or (current and suppressed(current, surface.operation)):
             return None
+        if monotonic() > self.next_check:
+            self._check_policy()
         self.prices.preload()
-        model = text(get(body, "model"))
-        call = Call(self, surface, target, model, streaming=streaming)
-        _, name, fixed = self._start(surface, target, model)
-        attributes = dict(fixed)
-        try:
-            convert_all(body, surface.request, attributes)
-            if streaming:
-                attributes[a.GEN_AI_REQUEST_STREAM] = True
-            call.attribution = current_attribution(self._baggage_in, current)
-            if call.attribution:
-                attributes.update(call.attribution)
-            if self._content.reads_requests and surface.content is not None:
-                self._content.of_request(surface.content, body, attributes)
-                call.body = body if self.keeps_content else None
-        except Exception as error:
-            if not fault("reading a request", error):
-                raise
-        call.span = self._tracer.start_span(name, current, SpanKind.CLIENT, attributes)
-        call.context = live_operation(surface.operation, set_span_in_context(call.span, current))
+        call = Call(self, surface, target, text(get(body, "model")), streaming=streaming)
+        call.context = current
+        call.body = body
+        call.attribution = current_attribution(self._baggage_in, current)
+        call.scopes = current_scopes.get()
         return call
+
+    def _begin(self, call: Call) -> None:
+        """Start a call's span, with everything that samplers may want to see."""
+        claim = call.claim
+        try:
+            _, name, fixed = self._start(call.surface, call.target, call.model)
+            attributes = dict(fixed)
+            try:
+                self._describe(call, attributes)
+            except Exception as error:
+                if not fault("reading a request", error):
+                    raise
+            current = call.context
+            call.span = self._tracer.start_span(name, current, SpanKind.CLIENT, attributes)
+            call.context = live_operation(call.surface.operation, set_span_in_context(call.span, current))
+            if claim is not None and claim.later:
+                self.admission.told(claim)
+        except BaseException:
+            self.admission.drop(call)
+            raise
+
+    def _describe(self, call: Call, attributes: dict[str, AttributeValue]) -> None:
+        """Add what the request says, as it will be sent."""
+        surface, claim, body = call.surface, call.claim, call.body
+        call.body = None
+        if claim is not None and claim.changes:
+            body = {**view(body), **claim.changes}
+            if claim.rerouted_from is not None:
+                attributes[a.REROUTE_FROM_MODEL] = claim.rerouted_from
+        convert_all(body, surface.request, attributes)
+        if call.streaming:
+            attributes[a.GEN_AI_REQUEST_STREAM] = True
+        if call.attribution:
+            attributes.update(call.attribution)
+        if self._content.reads_requests and surface.content is not None:
+            self._content.of_request(surface.content, body, attributes)
+            call.body = body if self.keeps_content else None
+
+    # --- limits ------------------------------------------------------------------------------
+
+    def _claim(self, call: Call) -> None:
+        """Ask the limits. Raises LimitExceeded."""
+        try:
+            self.admission.claim(call, call.body, call.context)
+        except LimitExceeded as error:
+            self._refuse(call, error)
+            raise
+        except BaseException as error:
+            self.admission.drop(call)
+            if not isinstance(error, Exception) or not fault("asking the limits", error):
+                raise
+
+    def _stopped_waiting(self, call: Call, error: BaseException) -> bool:
+        """End a call that does not go ahead; return whether it does, because only we have failed."""
+        if isinstance(error, LimitExceeded):
+            self._refuse(call, error)
+            return False
+        self.admission.drop(call)
+        if isinstance(error, Exception) and fault("waiting for a limit", error):
+            return True
+        self._begin(call)
+        call.fail(error)
+        return False
+
+    def _refuse(self, call: Call, error: LimitExceeded) -> None:
+        """Tell of a call that a limit has refused: it has a span, and no request."""
+        try:
+            self._begin(call)
+            call.error = error
+            call.close("refused")
+        except Exception as failure:
+            if not fault("refusing a call", failure):
+                raise
 
     def past_call(self, surface: Surface, target: Target, answer: object, model: str | None = None) -> None:
         """Account for a call that was made earlier, and whose answer is only seen now (a batch's line).
@@ -146,8 +267,9 @@ class Engine:
         identity = text(get(answer, surface.answer.id)) if answer is not None else None
         if identity is None or not self._past.add(identity):
             return
-        call = self.open(surface, target, {"model": model or get(answer, surface.answer.model)}, streaming=False)
+        call = self._new(surface, target, {"model": model or get(answer, surface.answer.model)}, streaming=False)
         if call is not None:
+            self._begin(call)
             call.answered(answer)
 
     def _start(
@@ -176,6 +298,22 @@ class Engine:
         entry = self._starts[key] = (target, f"{surface.operation} {model}" if named else surface.operation, attributes)
         return entry
 
+    def hold_to(self, sources: Sources) -> None:
+        """Hold calls to these limits from now on."""
+        self._sources = sources
+        self.next_check = sources.next_check
+        given = sources.limits
+        if self.settings.call_warning is not None:
+            own = Limit(self.settings.call_warning, per="call", at={1.0: "warn"}, name="large call")
+            given = (*given, own)
+        self.admission.claims.use(ruled(given))
+
+    def _check_policy(self) -> None:
+        with _CHECKING:
+            if self._sources.changed():
+                self.hold_to(self._sources)
+            self.next_check = self._sources.next_check
+
     def collector(self, call: Call) -> Callable[[object], None] | None:
         """Return what keeps the content of a stream's events, None where content is not wanted."""
         return self._content.collector(call) if self.keeps_content and call.surface.content is not None else None
@@ -199,7 +337,8 @@ class Engine:
             if response is not None:
                 self.read_headers(call, response)
             ending = self._ending(call, outcome, seconds)
-            if call.surface.metrics:
+            self._account(call, ending)
+            if call.surface.metrics and outcome != "refused":
                 self._instruments.record(self._series(call), call, ending)
             recording = span.is_recording()
             if recording or self._usage_log.wanted or self._content.in_events:
@@ -214,7 +353,30 @@ class Engine:
                     self._content.write_event(call, attributes)
         finally:
             call.body = call.output = None
+            self.admission.drop(call)
             span.end(ended_ns)
+
+    def _account(self, call: Call, ending: Ending) -> None:
+        """Tell the limits and the blocks what a call came to."""
+        if call.claim is not None:
+            self.admission.settle(call.claim, ending)
+        elif ending.usage is not None:
+            self.admission.charge(call, ending)
+        for scope in call.scopes:
+            scope.add(ending)
+        self._warn(call, ending)
+
+    def _warn(self, call: Call, ending: Ending) -> None:
+        """Tell what is worth an event beside limits."""
+        usage, cost = ending.usage, ending.cost
+        if usage is None:
+            return
+        share, tokens = self.settings.context_warning, usage.context_tokens
+        window = cost.context_window if cost is not None else None
+        if share and window and tokens is not None and tokens >= share * window:
+            self.signals.context_nearly_full(call, tokens, window)
+        if self.settings.task_factor:
+            self.signals.task(call, usage.total_tokens or 0, self.settings.task_factor)
 
     def _ending(self, call: Call, outcome: Outcome, seconds: float) -> Ending:
         """Return what the call comes to: usage, cost, error, or why there is no usage."""
@@ -226,7 +388,7 @@ class Engine:
             ending.missing = self._missing(call, outcome)
         if outcome in _RECEIVED and (call.error_code is not None or call.status in _FAILED):
             ending.outcome = "failed"
-        if ending.outcome == "failed":
+        if ending.outcome in _WITH_ERROR:
             ending.error = self._error(call)
         return ending
 
@@ -277,13 +439,15 @@ class Engine:
     def _missing(call: Call, outcome: Outcome) -> str | None:
         """Return why there is no usage where there should be; None where that is no gap."""
         surface = call.surface
-        if surface.usage is None or surface.billed == "fetched" or outcome == "failed" or call.status in _PENDING:
+        if surface.usage is None or surface.billed == "fetched" or outcome in _NEVER_MADE or call.status in _PENDING:
             return None
         if outcome != "done":
             return "aborted"
         return "stream_no_usage" if call.streaming else "unsupported"
 
     def _error(self, call: Call) -> str:
+        if isinstance(call.error, LimitExceeded):
+            return errors.BUDGET_EXCEEDED
         if call.error is not None:
             return errors.error_type(call.error, call.target.error_codes)
         return errors.code(call.error_code) or call.status or "_OTHER"
@@ -291,6 +455,8 @@ class Engine:
     def _description(self, call: Call, error: str) -> str:
         if call.error is None:
             return error
+        if isinstance(call.error, LimitExceeded):
+            return str(call.error)  # it quotes no content
         return str(call.error) if self.keeps_content else errors.description(call.error)
 
     def _series(self, call: Call) -> Series:
@@ -329,12 +495,22 @@ class Engine:
             found[a.CALL_OUTCOME] = ending.outcome
         if ending.error is not None:
             found[a.ERROR_TYPE] = ending.error
+        if call.claim is not None:
+            _of_claim(call.claim, found)
         for name, alias in self._aliases:
             if name in found:
                 found[alias] = found[name]
         if self.keeps_content:
             self._content.of_answer(call, found)
         return found
+
+
+def _of_claim(claim: Claim, found: dict[str, AttributeValue]) -> None:
+    """Add how the limit stands that is closest to being reached, or that did something about this call."""
+    if claim.tightest is not None:
+        found.update(claim.tightest.attributes())
+    if claim.waited_s:
+        found[a.BUDGET_WAIT_DURATION] = claim.waited_s
 
 
 def _of_answer(call: Call, found: dict[str, AttributeValue]) -> None:

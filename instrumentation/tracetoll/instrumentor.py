@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import importlib
 import logging
+import os
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
@@ -18,16 +19,19 @@ from tracetoll.config import read_settings
 from tracetoll.content import Content
 from tracetoll.engine import Engine
 from tracetoll.instruments import Instruments
+from tracetoll.ledgers import open_ledger
+from tracetoll.limits.sources import Sources
 from tracetoll.observed import ObservedSeam
 from tracetoll.patching import Patches
 from tracetoll.providers.words import Observed, Stainless
 from tracetoll.safety import contained
+from tracetoll.signals import Signals
 from tracetoll.stainless import StainlessSeam
 from tracetoll.usage_log import UsageLog
 from tracetoll.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from types import ModuleType
 
     from opentelemetry._logs import LoggerProvider
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from tracetoll.config import Settings
+    from tracetoll.ledgers.protocol import Ledger
+    from tracetoll.limits.sources import Given
 
 log: Final = logging.getLogger("tracetoll")
 
@@ -89,31 +95,44 @@ class Instrumentor:
         logger_provider: LoggerProvider | None = None,
         skip_dep_check: bool = False,
         raise_exception_on_conflict: bool = False,
+        limits: Given | Sequence[Given] | None = None,
+        ledger: str | Ledger | None = None,
         **settings: object,
     ) -> None:
         """Count every call from now on, of SDKs imported before or after this, with old clients and new ones.
 
-        The OpenTelemetry providers default to the global ones. `settings` are the fields of
-        `tracetoll.config.Settings`, such as `providers=["openai"]` or `usage_log=True`; each has a
-        TRACETOLL_* variable that it wins over. Never raises: a wrong setting is named in a warning.
+        The OpenTelemetry providers default to the global ones. `limits` are Limit objects, text, the path of a
+        policy file, or several of these; they hold beside those of TRACETOLL_LIMITS and TRACETOLL_POLICY.
+        `ledger` is "memory", or an object with the methods of `tracetoll.ledgers.protocol.Ledger`.
+        `settings` are the fields of `tracetoll.config.Settings`, such as `providers=["openai"]` or
+        `usage_log=True`; each has a TRACETOLL_* variable that it wins over.
+
+        Raises ValueError for limits or a ledger, given here, that cannot mean anything, and does nothing then.
+        Never raises otherwise: a wrong setting is named in a warning.
         `skip_dep_check` and `raise_exception_on_conflict` are there for OpenTelemetry's loader.
         """
         del skip_dep_check, raise_exception_on_conflict  # there is nothing to check, see above
         if self.patches is not None:
             log.warning("tracetoll is instrumented already; call uninstrument() first to change its settings")
             return
+        found = read_settings(settings)
+        sources = Sources(limits, found.policy, os.environ, found.policy_check_s)
+        accounts = open_ledger(ledger or os.environ.get("TRACETOLL_LEDGER"))
         with _INSTRUMENTING:
-            found = read_settings(settings)
             send_as_baggage(found.baggage_out)
             use_tracer_provider(tracer_provider)
             logger = get_logger(SCOPE, __version__, logger_provider)
+            meter = metrics.get_meter(SCOPE, __version__, meter_provider)
             self.engine = Engine(
                 found,
-                trace.get_tracer(SCOPE, __version__, tracer_provider),
-                Instruments(metrics.get_meter(SCOPE, __version__, meter_provider), found.metrics),
-                UsageLog(logger, wanted=found.usage_log),
-                Content(found, logger),
+                tracer=trace.get_tracer(SCOPE, __version__, tracer_provider),
+                instruments=Instruments(meter, found.metrics),
+                usage_log=UsageLog(logger, wanted=found.usage_log),
+                content=Content(found, logger),
+                signals=Signals(logger, meter, found.metric_attributes),
+                ledger=accounts,
             )
+            self.engine.hold_to(sources)
             self.patches = Patches()
             for name in _wanted(found):
                 for seam in importlib.import_module(f"tracetoll.providers.{name}").SEAMS:

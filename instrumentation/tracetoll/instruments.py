@@ -97,6 +97,9 @@ class Instruments:
         if self._cost:
             self._observed(meter, m.COST, a.COST_SOURCE, scale=NANO)
         self._observed(meter, m.USAGE_MISSING, a.USAGE_MISSING_REASON)
+        meter.create_observable_counter(
+            m.ESTIMATE_ERROR.name, [self._read_estimates], m.ESTIMATE_ERROR.unit, m.ESTIMATE_ERROR.description
+        )
         for metric, what in ((m.RATE_LIMIT_REMAINING, "remaining"), (m.RATE_LIMIT_LIMIT, "limit")):
             meter.create_observable_gauge(metric.name, [self._read_limits(what)], metric.unit, metric.description)
 
@@ -163,6 +166,10 @@ class Instruments:
             if cost is not None and cost.amount is not None and self._cost:
                 cell = (m.COST.name, cost.source)
                 cells[cell] = cells.get(cell, 0) + cost.amount
+            if usage is not None and call.claim is not None:
+                for kind, estimated, told in call.claim.estimates(usage):
+                    cell = (m.ESTIMATE_ERROR.name, f"{kind} {'over' if estimated > told else 'under'}")
+                    cells[cell] = cells.get(cell, 0) + abs(estimated - told)
             if ending.missing is not None:
                 cell = (m.USAGE_MISSING.name, ending.missing)
                 cells[cell] = cells.get(cell, 0) + 1
@@ -210,6 +217,18 @@ class Instruments:
                 yield Observation(amount / scale if scale != 1 else amount, {**attributes, label: own})
 
         meter.create_observable_counter(metric.name, [read], metric.unit, metric.description)
+
+    def _read_estimates(self, _: CallbackOptions) -> Iterable[Observation]:
+        self.flush()
+        with self._lock:
+            found = [
+                (series.attributes, own.split(), tokens)
+                for series in self._series.values()
+                for (name, own), tokens in series.cells.items()
+                if name == m.ESTIMATE_ERROR.name
+            ]
+        for attributes, (kind, direction), tokens in found:
+            yield Observation(tokens, {**attributes, a.GEN_AI_TOKEN_TYPE: kind, a.ESTIMATE_DIRECTION: direction})
 
     def _read_limits(self, what: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def read(_: CallbackOptions) -> Iterable[Observation]:

@@ -135,6 +135,20 @@ class Unit:
     """Positions, among the units, of the subsets that are to be taken off."""
 
 
+class TextRates(NamedTuple):
+    """What text costs at most, in whole nano-dollars per token: to estimate a call before it is made."""
+
+    input: int
+    """Of plain input that has no higher tier."""
+    output: int
+    highest_input: int
+    """Of any text input: written to a cache, in the highest tier."""
+    highest_output: int
+    tier_above: int | None
+    """The number of input tokens from which tiers cost more."""
+    per_call: int
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Rates:
     """The prices of one model at one time. `units` come most specific first."""
@@ -142,6 +156,7 @@ class Rates:
     units: tuple[Unit, ...]
     per_request: int
     context_window: int | None
+    text: TextRates
 
     def price(self, counts: Mapping[str, int], parts: dict[Part, int] | None = None) -> int:
         """Return the cost of `counts` in 1e-15 USD; adds what it is made of to `parts`."""
@@ -314,4 +329,30 @@ def _compiled(prices: Mapping[str, Any], units: Mapping[str, Any], window: int |
         base = price if isinstance(price, Decimal) else price.base
         tiers = () if isinstance(price, Decimal) else tuple(Tier(t.start, _rate(t.price, per)) for t in price.tiers)
         compiled.append(Unit(_LIBRARY_COUNTS[unit.usage_key], part, _rate(base, per), tiers, subsets))
-    return Rates(tuple(compiled), per_request, window)
+    return Rates(tuple(compiled), per_request, window, _text_rates(compiled, per_request))
+
+
+_TEXT_INPUT: Final = frozenset(
+    {u.INPUT, u.TEXT_INPUT, u.CACHE_READ, u.CACHE_WRITE, u.CACHE_WRITE_5M, u.CACHE_WRITE_1H, u.TEXT_CACHE_READ}
+)
+_TEXT_OUTPUT: Final = frozenset({u.OUTPUT, u.TEXT_OUTPUT, u.REASONING})
+
+
+def _text_rates(units: list[Unit], per_request: int) -> TextRates:
+    def ceiling(femto: int) -> int:
+        return -(-femto // _FEMTO_PER_NANO)
+
+    def highest(counts: frozenset[str]) -> int:
+        own = (unit for unit in units if unit.count in counts)
+        return ceiling(max((max(unit.rate, *(tier.rate for tier in unit.tiers), 0) for unit in own), default=0))
+
+    plain = {unit.count: ceiling(unit.rate) for unit in units}
+    tiers = [tier.above for unit in units if unit.count in _TEXT_INPUT | _TEXT_OUTPUT for tier in unit.tiers]
+    return TextRates(
+        plain.get(u.INPUT, plain.get(u.TEXT_INPUT, 0)),
+        plain.get(u.OUTPUT, plain.get(u.TEXT_OUTPUT, 0)),
+        highest(_TEXT_INPUT),
+        highest(_TEXT_OUTPUT),
+        min(tiers, default=None),
+        ceiling(per_request),
+    )

@@ -135,7 +135,7 @@ class Watcher:
 
     def __init__(self, response: Any, call: Call, *, raw: bool) -> None:
         self._inner = response.stream
-        self._response = response
+        self.response = response
         self._call = call
         self._received = Received(call, response) if raw else None
         self._begun = False
@@ -147,8 +147,8 @@ class Watcher:
 
     def read_bytes(self) -> bool:
         """Read what passes, where nobody has begun to; return whether the bytes are read here."""
-        if self._received is None and not self._begun and not self._response.is_closed:
-            self._received = Received(self._call, self._response)
+        if self._received is None and not self._begun and not self.response.is_closed:
+            self._received = Received(self._call, self.response)
         return self._received is not None
 
     def _begin(self) -> None:

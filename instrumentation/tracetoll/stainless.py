@@ -17,6 +17,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from tracetoll import hosts
 from tracetoll.call import Call, current_call
 from tracetoll.engine import Target
+from tracetoll.errors import LimitExceeded
 from tracetoll.reading import get
 from tracetoll.responses import read_body, watch
 from tracetoll.safety import contained, fault
@@ -69,9 +70,12 @@ class StainlessSeam:
     def _wrap_sync(self, request: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(request)
         def wrapper(client: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
-            call, options = self._open(client, options, kwargs)
+            call = self._open(client, options, kwargs)
             if call is None:
                 return request(client, cast_to, options, *args, **kwargs)
+            if call.claim is not None and call.claim.waiting:
+                self.engine.wait(call)
+            options = self._adjusted(call, options)
             entered = call.enter()
             try:
                 result = request(client, cast_to, options, *args, **kwargs)
@@ -88,9 +92,12 @@ class StainlessSeam:
     def _wrap_async(self, request: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(request)
         async def wrapper(client: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
-            call, options = self._open(client, options, kwargs)
+            call = self._open(client, options, kwargs)
             if call is None:
                 return await request(client, cast_to, options, *args, **kwargs)
+            if call.claim is not None and call.claim.waiting:
+                await self.engine.wait_async(call)
+            options = self._adjusted(call, options)
             entered = call.enter()
             try:
                 result = await request(client, cast_to, options, *args, **kwargs)
@@ -133,27 +140,47 @@ class StainlessSeam:
 
     # --- opening -----------------------------------------------------------------------------
 
-    def _open(self, client: Any, options: Any, kwargs: Mapping[str, Any]) -> tuple[Call | None, Any]:
-        """Return the call to make, and the options to make it with; no call if this is none of ours."""
+    def _open(self, client: Any, options: Any, kwargs: Mapping[str, Any]) -> Call | None:
+        """Return the call to make; None if this is none of ours. Raises LimitExceeded."""
         if not self.switch.on:
-            return None, options
+            return None
         try:
             surface = self._surface(options.method, options.url)
             if surface is None:
-                return None, options
+                return None
             body = options.json_data
             extra = get(options, "extra_json")
             if extra and isinstance(body, dict):
                 body = {**body, **extra}
-            streaming = kwargs.get("stream") is True
-            call = self.engine.open(surface, self._target(client), body, streaming=streaming)
-            if call is not None and streaming:
-                options = self._ask_for_usage(call, options)
+            return self.engine.open(surface, self._target(client), body, streaming=kwargs.get("stream") is True)
+        except LimitExceeded:
+            raise
         except Exception as error:
             if not fault("opening a call", error):
                 raise
-            return None, options
-        return call, options
+            return None
+
+    def _adjusted(self, call: Call, options: Any) -> Any:
+        """Return the options to make a call with: with what limits changed, and asking for usage."""
+        try:
+            if call.claim is not None and call.claim.changes:
+                options = self._changed(options, call.claim.changes)
+            return self._ask_for_usage(call, options) if call.streaming else options
+        except Exception as error:
+            if not fault("adjusting a request", error):
+                raise
+            return options
+
+    @staticmethod
+    def _changed(options: Any, changes: Mapping[str, Any]) -> Any:
+        """Return options whose body has other values; the application may hold these options and this body."""
+        changed = copy.copy(options)
+        extra = get(options, "extra_json")
+        body = options.json_data if isinstance(options.json_data, Mapping) else {}
+        changed.json_data = {**body, **changes}
+        if extra:  # it would win over the body
+            changed.extra_json = {**extra, **{name: changes[name] for name in changes if name in extra}}
+        return changed
 
     def _surface(self, method: str, url: str) -> Surface | None:
         """Return the surface that a request goes to; the exact URL is looked up once."""

@@ -7,16 +7,21 @@ What the application reads as raw bytes is tapped in `tracetoll.responses`.
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll.reading import dig, get, view
-from tracetoll.safety import fault
+from tracetoll.safety import contained, fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from tracetoll.call import Call
+    from tracetoll.errors import LimitExceeded
     from tracetoll.responses import Watcher
+
+_CUTTING: Final = contained("closing a stream that was cut")
+RENEW_S: Final = 300.0
+"""How often a stream that is still read says so to the ledger."""
 
 
 def event_reader(call: Call) -> Callable[[object], bool]:
@@ -104,7 +109,7 @@ def _part_reader(call: Call) -> Callable[[object], bool]:
 class _Tap:
     """What both taps do with an event, and when they are forgotten."""
 
-    __slots__ = ("_call", "_collect", "_inner", "_next", "_read", "_started", "watcher")
+    __slots__ = ("_call", "_claim", "_collect", "_inner", "_next", "_read", "_started", "watcher")
 
     def __init__(self, inner: Any, step: Callable[[], Any], call: Call) -> None:
         self._call = call
@@ -113,7 +118,30 @@ class _Tap:
         self._read = event_reader(call)
         self._collect = call.engine.collector(call)
         self._started = False
+        self._claim = call.claim
         self.watcher: Watcher | None = None
+
+    def _limited(self, event: object) -> LimitExceeded | None:
+        """Follow the stream for the limits; return what to end it with if it has to end."""
+        claim, call = self._claim, self._call
+        if claim is None or not call.is_open:
+            return None
+        try:
+            claim.chunks += 1
+            now = perf_counter()
+            if now - claim.renewed > RENEW_S:
+                call.engine.admission.renew(claim, now)
+            return call.engine.admission.saw(claim, event) if claim.watching else None
+        except Exception as error:
+            if not fault("following a stream", error):
+                raise
+            return None
+
+    def _end(self, error: LimitExceeded) -> Any:
+        """Close the call, and return the HTTP response to be closed."""
+        self._call.error = error
+        self._call.close("cut")
+        return self.watcher.response if self.watcher is not None else None
 
     def _seen(self, event: object) -> bool:
         """Read an event; return whether to hide it from the application."""
@@ -163,7 +191,17 @@ class SyncTap(_Tap):
             raise
         finally:
             call.running = False
-        return self.__next__() if self._seen(event) else event
+        hidden = self._seen(event)
+        if self._claim is not None:
+            cut = self._limited(event)
+            if cut is not None:
+                response = self._end(cut)
+                with _CUTTING:
+                    if response is not None:
+                        response.close()
+                    self._inner.close()
+                raise cut
+        return self.__next__() if hidden else event
 
 
 class AsyncTap(_Tap):
@@ -190,4 +228,14 @@ class AsyncTap(_Tap):
             raise
         finally:
             call.running = False
-        return await self.__anext__() if self._seen(event) else event
+        hidden = self._seen(event)
+        if self._claim is not None:
+            cut = self._limited(event)
+            if cut is not None:
+                response = self._end(cut)
+                with _CUTTING:
+                    if response is not None:
+                        await response.aclose()
+                    await self._inner.aclose()
+                raise cut
+        return await self.__anext__() if hidden else event

@@ -20,6 +20,9 @@ AZURE_RESOURCE_PROVIDER_NAMESPACE: Final = "azure.resource_provider.namespace"
 BATCH_ID: Final = "tracetoll.batch.id"
 """Id of the batch that the call was a part of."""
 
+BUDGET_ACCOUNT: Final = "tracetoll.budget.account"
+"""Whose counter it is, in which period."""
+
 BUDGET_ACTION: Final = "tracetoll.budget.action"
 """What was done to this call because of the limit."""
 
@@ -35,17 +38,32 @@ BUDGET_NAME: Final = "tracetoll.budget.name"
 BUDGET_REFUSED: Final = "tracetoll.budget.refused"
 """Whether the limit refused the call, so that no request was sent."""
 
+BUDGET_RESERVED: Final = "tracetoll.budget.reserved"
+"""Amount that calls which run have reserved."""
+
 BUDGET_SCOPE: Final = "tracetoll.budget.scope"
 """What kind of subject the limit is kept for."""
 
+BUDGET_SHADOW: Final = "tracetoll.budget.shadow"
+"""Whether the limit only tells what it would have done."""
+
 BUDGET_STATE: Final = "tracetoll.budget.state"
 """How the limit stands."""
+
+BUDGET_THRESHOLD: Final = "tracetoll.budget.threshold"
+"""The threshold that was crossed, as a share of the amount."""
 
 BUDGET_UNIT: Final = "tracetoll.budget.unit"
 """What the limit counts."""
 
 BUDGET_UTILIZATION: Final = "tracetoll.budget.utilization"
 """Share of the amount that has been spent; above 1 where it was overspent."""
+
+BUDGET_WAIT_DURATION: Final = "tracetoll.budget.wait.duration"
+"""How long the call waited for room, in seconds."""
+
+BUDGET_WANTED: Final = "tracetoll.budget.wanted"
+"""Amount that the call asked for."""
 
 CALL_DURATION: Final = "tracetoll.call.duration"
 """Seconds from the start of the call to its end, retries and the whole stream included."""
@@ -94,6 +112,9 @@ COST_STATUS: Final = "tracetoll.cost.status"
 
 ERROR_TYPE: Final = "error.type"
 """Class of the error, from a small set."""
+
+ESTIMATE_DIRECTION: Final = "tracetoll.estimate.direction"
+"""To which side an estimate was wrong."""
 
 EXCEPTION_MESSAGE: Final = "exception.message"
 """Message of the exception."""
@@ -389,6 +410,9 @@ RATE_LIMIT_TOKENS_RESET_SECONDS: Final = "tracetoll.rate_limit.tokens.reset_seco
 REQUEST_ID: Final = "tracetoll.request.id"
 """Id that the provider gave to the request, to quote it to the provider's support."""
 
+REROUTE_FROM_MODEL: Final = "tracetoll.reroute.from_model"
+"""Model that the application asked for, where a limit had another one asked."""
+
 ROLLUP_CACHE_READ_INPUT_TOKENS: Final = "tracetoll.rollup.cache_read.input_tokens"
 """Input tokens of all calls below that came from a cache."""
 
@@ -448,6 +472,15 @@ SERVICE_TIER: Final = "tracetoll.service_tier"
 
 SESSION_ID: Final = "session.id"
 """Session on whose behalf the call is made."""
+
+TASK_NAME: Final = "tracetoll.task.name"
+"""Agent or feature whose task it is."""
+
+TASK_TOKENS: Final = "tracetoll.task.tokens"
+"""Tokens that the task has used so far."""
+
+TASK_USUAL_TOKENS: Final = "tracetoll.task.usual_tokens"
+"""Tokens that tasks of this name use on average, of late."""
 
 TEAM: Final = "tracetoll.team"
 """Team that answers for the call."""

@@ -2,11 +2,29 @@
 
 from typing import Final
 
+BUDGET_CLAMPED: Final = "tracetoll.budget.clamped"
+"""A limit lowered the output cap of a call."""
+
+BUDGET_CUT: Final = "tracetoll.budget.cut"
+"""A limit ended a running stream."""
+
 BUDGET_REFUSED: Final = "tracetoll.budget.refused"
 """A limit refused a call before it was sent."""
 
+BUDGET_REROUTED: Final = "tracetoll.budget.rerouted"
+"""A limit had another model asked."""
+
 BUDGET_THRESHOLD_CROSSED: Final = "tracetoll.budget.threshold_crossed"
 """A limit's spending crossed one of its thresholds."""
+
+BUDGET_UNPRICED: Final = "tracetoll.budget.unpriced"
+"""A limit in dollars met a model whose price is unknown."""
+
+BUDGET_WAITED: Final = "tracetoll.budget.waited"
+"""A call waited for room under a limit."""
+
+CONTEXT_NEARLY_FULL: Final = "tracetoll.context.nearly_full"
+"""A call filled more of the model's context window than is set."""
 
 GEN_AI_CLIENT_INFERENCE_OPERATION_DETAILS: Final = "gen_ai.client.inference.operation.details"
 """Everything about one inference call, content included."""
@@ -16,6 +34,9 @@ GEN_AI_CLIENT_OPERATION_EXCEPTION: Final = "gen_ai.client.operation.exception"
 
 GEN_AI_EVALUATION_RESULT: Final = "gen_ai.evaluation.result"
 """The result of judging an answer."""
+
+TASK_UNUSUAL: Final = "tracetoll.task.unusual"
+"""A task used many times what tasks of its name use."""
 
 USAGE: Final = "tracetoll.usage"
 """One call and what it used: the usage log."""

@@ -18,10 +18,31 @@ class Metric:
     boundaries: tuple[float, ...] | None
 
 
+BUDGET_CONSUMED: Final = Metric(
+    "tracetoll.budget.consumed",
+    "1",
+    "Amount that has been spent.",
+    None,
+)
+
 BUDGET_EVENTS: Final = Metric(
     "tracetoll.budget.events",
     "{event}",
     "Thresholds crossed and calls refused.",
+    None,
+)
+
+BUDGET_LIMIT: Final = Metric(
+    "tracetoll.budget.limit",
+    "1",
+    "Amount that may be spent.",
+    None,
+)
+
+BUDGET_RESERVED: Final = Metric(
+    "tracetoll.budget.reserved",
+    "1",
+    "Amount that running calls have reserved.",
     None,
 )
 
@@ -30,6 +51,13 @@ BUDGET_UTILIZATION: Final = Metric(
     "1",
     "Share of a limit that has been spent.",
     None,
+)
+
+BUDGET_WAIT_DURATION: Final = Metric(
+    "tracetoll.budget.wait.duration",
+    "s",
+    "How long calls waited for room.",
+    (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300),
 )
 
 CONTEXT_UTILIZATION: Final = Metric(
@@ -43,6 +71,13 @@ COST: Final = Metric(
     "tracetoll.cost",
     "{USD}",
     "What the calls cost.",
+    None,
+)
+
+ESTIMATE_ERROR: Final = Metric(
+    "tracetoll.estimate.error",
+    "{token}",
+    "Tokens by which limits estimated calls wrongly before they were made.",
     None,
 )
 

@@ -163,6 +163,24 @@ TOLD: Final = {
     "system_fingerprint": (a.OPENAI_RESPONSE_SYSTEM_FINGERPRINT, as_text),
 }
 
+# Maximum output tokens, by OpenAI's pages of its models (platform.openai.com/docs/models, read 2026-11).
+LONGEST: Final = {
+    "gpt-5-chat*": 16_384,
+    "gpt-5*": 128_000,
+    "gpt-4.1*": 32_768,
+    "gpt-4.5*": 16_384,
+    "gpt-4o*": 16_384,
+    "chatgpt-4o*": 16_384,
+    "gpt-4-turbo*": 4_096,
+    "gpt-4-*preview": 4_096,
+    "gpt-3.5-turbo*": 4_096,
+    "o1-mini*": 65_536,
+    "o1-preview*": 32_768,
+    "o1*": 100_000,
+    "o3*": 100_000,
+    "o4*": 100_000,
+}
+
 CHAT: Final = Surface(
     operation="chat",
     usage=CHAT_USAGE,
@@ -171,6 +189,7 @@ CHAT: Final = Surface(
     events=Events(usage_on_request="stream_options"),
     attributes={a.OPENAI_API_TYPE: "chat_completions"},
     output_caps=("max_completion_tokens", "max_tokens"),
+    longest_answers=LONGEST,
     content="openai.chat",
 )
 COMPLETIONS: Final = Surface(
@@ -210,6 +229,7 @@ RESPONSES: Final = Surface(
     events=RESPONSE_EVENTS,
     attributes={a.OPENAI_API_TYPE: "responses"},
     output_caps=("max_output_tokens",),
+    longest_answers=LONGEST,
     content="openai.responses",
     billed="later",
 )

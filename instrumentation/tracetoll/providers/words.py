@@ -190,6 +190,9 @@ class Surface:
     events: Events | None = None
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
     output_caps: tuple[str, ...] = ()
+    """Fields of a request that cap its output; the provider's own first, last what compatible hosts know."""
+    longest_answers: Mapping[str, int] = field(default_factory=dict)
+    """The longest answer of models, in tokens, by patterns of their names; the first that fits counts."""
     content: str | None = None
     billed: Literal["now", "later", "fetched"] = "now"
     line: Surface | None = None

@@ -1,0 +1,435 @@
+"""The ledger of one process: a dictionary of accounts under one lock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+from tracetoll.forks import call_in_child
+from tracetoll.ledgers.protocol import Balance, Granted, Refused
+from tracetoll.limits.windows import BUCKETS, Calendar, Rolling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from tracetoll.ledgers.protocol import Line, Output, Reservation, Rule
+    from tracetoll.limits.windows import Period
+
+ACCOUNTS_KEPT: Final = 50_000
+"""How many accounts are kept at least, and half of how many at most, of limits with no end of subjects."""
+_LATE_KEPT: Final = 10_000
+_TRIES: Final = 200
+_NO_END: Final = float("inf")
+_new_tuple: Final = tuple.__new__
+
+
+def _contend(lock: threading.Lock) -> None:
+    """Acquire a lock that somebody holds.
+
+    Whoever blocks on a lock owns it before it gets the interpreter's lock, so that from the first collision on
+    every operation of many threads would cost two switches between them: 40 µs rather than 15 with 64 threads.
+    """
+    for _ in range(_TRIES):
+        time.sleep(0)
+        if lock.acquire(blocking=False):
+            return
+    lock.acquire()
+
+
+class Account:
+    """One limit's counter for one subject. Only touched under the ledger's lock."""
+
+    __slots__ = ("buckets", "ends", "key", "reserved", "rule", "spent", "started")
+
+    def __init__(self, key: str, rule: Rule) -> None:
+        self.key = key
+        self.rule = rule
+        self.spent = 0
+        self.reserved = 0
+        self.started = 0.0
+        """When the account's calendar period started; a reservation of another period is not this one's."""
+        self.ends = _NO_END
+        """When the calendar period ends, by the wall clock; when the oldest bucket leaves, by the monotonic one."""
+        self.buckets: deque[list[float]] | None = None
+        """[when the bucket leaves the window, what was spent in it]; None: not a rolling window."""
+
+
+class Held:
+    """A reservation that runs."""
+
+    __slots__ = ("expires", "lines", "output", "parts")
+
+    def __init__(
+        self, lines: Sequence[Line], parts: list[tuple[Account, float, int]], output: int, expires: float
+    ) -> None:
+        self.lines = lines
+        self.parts = parts
+        """(account, the start of its period, what is reserved) per line."""
+        self.output = output
+        self.expires = expires
+
+
+class MemoryLedger:
+    """Accounts in this process's memory. Spending is forgotten when the process ends.
+
+    Rolling windows are kept in BUCKETS buckets: what is spent leaves the window when its whole bucket does, so
+    it counts for the window's length and at most one bucket more. They follow the monotonic clock. Calendar
+    windows follow the wall clock; where that is set back, the time stands still until it is caught up with.
+    """
+
+    def __init__(self, wall: Callable[[], float] = time.time, ticks: Callable[[], float] = time.monotonic) -> None:
+        self._wall = wall
+        self._ticks = ticks
+        self._ids = count(1)
+        self._start_over()
+        call_in_child(self, MemoryLedger._after_fork)
+
+    def _start_over(self) -> None:
+        self._lock = threading.Lock()
+        self._latest = 0.0
+        # Two generations: what is not used while one fills up goes with the other.
+        self._young: dict[str, Account] = {}
+        self._old: dict[str, Account] = {}
+        self._blown: dict[str, int] = {}
+        self._periods: dict[Calendar, Period] = {}
+        self._held: dict[int, Held] = {}
+        self._late: dict[int, Held] = {}
+        self._next_expiry = _NO_END
+
+    def _after_fork(self) -> None:
+        # What runs in the parent settles there. What was spent is known here too.
+        accounts = {**self._old, **self._young}
+        self._start_over()
+        for account in accounts.values():
+            account.reserved = 0
+        self._young = accounts
+
+    # --- the ledger's promise ----------------------------------------------------------------
+
+    def reserve(self, lines: Sequence[Line], output: Output, lease_s: float) -> Reservation:
+        """Take every line, or none."""
+        now, wall = self._ticks(), self._wall()
+        wanted = output.wanted
+        parts: list[tuple[Account, float, int]] = []
+        lock = self._lock
+        if not lock.acquire(blocking=False):
+            _contend(lock)
+        try:
+            if now > self._next_expiry:
+                self._expire(now)
+            for rule, key, fixed, rate, _ in lines:
+                account = self._young.get(key)
+                if (
+                    account is None
+                    or account.rule is not rule
+                    or account.ends <= (wall if account.buckets is None else now)
+                ):
+                    account = self._account(rule, key, now)
+                need = fixed + rate * wanted
+                bound = rule.bound
+                if bound is not None and account.spent + account.reserved + need > bound:
+                    return self._squeeze(lines, output, lease_s, now)
+                parts.append((account, account.started, need))
+            for account, _, need in parts:
+                account.reserved += need
+            return self._held_now(lines, parts, wanted, now + lease_s)
+        finally:
+            lock.release()
+
+    def extend(self, reservation: int | str, output: int) -> bool:
+        """Take more, for `output` tokens of output in all; False, and nothing taken, if that does not fit."""
+        with self._lock:
+            held = self._held.get(reservation)  # type: ignore[arg-type]  # ids are as we gave them
+            if held is None:
+                return False
+            now = self._ticks()
+            more = output - held.output
+            for line, (_, started, _) in zip(held.lines, held.parts, strict=True):
+                account = self._account(line.rule, line.account, now)
+                bound = line.rule.bound
+                if bound is None or not line.rate or account.started != started:
+                    continue
+                if account.spent + account.reserved + line.rate * more > bound:
+                    return False
+            for position, (line, (account, started, amount)) in enumerate(zip(held.lines, held.parts, strict=True)):
+                held.parts[position] = (account, started, amount + line.rate * more)
+                if account.started == started:
+                    account.reserved += line.rate * more
+            held.output = output
+            return True
+
+    def renew(self, reservation: int | str, lease_s: float) -> None:
+        """Let a reservation live on for `lease_s` seconds from now."""
+        with self._lock:
+            held = self._held.get(reservation)  # type: ignore[arg-type]  # ids are as we gave them
+            if held is not None:
+                held.expires = self._ticks() + lease_s
+
+    def settle(self, reservation: int | str, amounts: Sequence[int]) -> Sequence[Balance]:
+        """Give back what was reserved and spend `amounts`, one per line; nothing the second time."""
+        now = self._ticks()
+        balances: list[Balance] = []
+        lock = self._lock
+        if not lock.acquire(blocking=False):
+            _contend(lock)
+        try:
+            held = self._held.pop(reservation, None)  # type: ignore[arg-type]  # ids are as we gave them
+            returned = held is not None
+            if held is None:
+                held = self._late.pop(reservation, None)  # type: ignore[arg-type]  # ids are as we gave them
+                if held is None:
+                    return ()
+            for (account, started, reserved), amount in zip(held.parts, amounts, strict=True):
+                if account.buckets is not None and account.ends <= now:
+                    self._roll(account, now)
+                before = account.spent
+                if account.started == started:
+                    if returned:
+                        account.reserved -= reserved
+                    if amount:
+                        account.spent = before + amount
+                        if account.buckets is not None:
+                            self._remember(account, amount, now)
+                # As Balance(...) does, in half the time: there is one per limit and call.
+                balances.append(_new_tuple(Balance, (account.key, account.spent, account.reserved, before, None)))
+            return balances
+        finally:
+            lock.release()
+
+    def charge(self, lines: Sequence[Line], amounts: Sequence[int]) -> Sequence[Balance]:
+        """Spend without having reserved: what is only learned of afterwards. Amounts may be corrections below 0."""
+        now = self._ticks()
+        with self._lock:
+            balances = []
+            for line, amount in zip(lines, amounts, strict=True):
+                account = self._account(line.rule, line.account, now)
+                before = account.spent
+                change = max(amount, -before)
+                account.spent += change
+                if account.buckets is not None and change:
+                    self._remember(account, change, now)
+                balances.append(Balance(account.key, account.spent, account.reserved, before))
+            return balances
+
+    def balance(self, line: Line) -> Balance:
+        """Return how a line's account stands now."""
+        with self._lock:
+            account = self._account(line.rule, line.account, self._ticks())
+            return Balance(account.key, account.spent, account.reserved, account.spent, self._resets_at(account))
+
+    def balances(self) -> Iterable[tuple[Rule, Balance]]:
+        """Return every account that this ledger knows."""
+        with self._lock:
+            known = [*self._old.values(), *self._young.values()]
+        # Outside the lock: there may be a hundred thousand, and calls are waiting.
+        now, wall = self._ticks(), self._wall()
+        for account in known:
+            over = account.ends <= (wall if account.buckets is None else now)
+            if over and account.buckets is not None:
+                with self._lock:
+                    self._roll(account, now)
+                over = False
+            spent, reserved = (0, 0) if over else (account.spent, account.reserved)
+            yield account.rule, Balance(account.key, spent, reserved, spent, self._resets_at(account))
+
+    def forget(self, account: str) -> None:
+        """Forget an account and what was spent on it; what is reserved on it settles into nothing."""
+        with self._lock:
+            self._young.pop(account, None)
+            self._old.pop(account, None)
+            self._blown.pop(account, None)
+
+    # --- under the lock ----------------------------------------------------------------------
+
+    def _held_now(
+        self, lines: Sequence[Line], parts: list[tuple[Account, float, int]], output: int, expires: float
+    ) -> Granted:
+        made = next(self._ids)
+        self._held[made] = Held(lines, parts, output, expires)
+        self._next_expiry = min(self._next_expiry, expires)
+        return Granted(made, output)
+
+    def _squeeze(self, lines: Sequence[Line], output: Output, lease_s: float, now: float) -> Reservation:
+        """Find out whether less output fits, or whether everything may fit later."""
+        accounts = [self._account(line.rule, line.account, now) for line in lines]
+        chosen = ever = output.wanted
+        for line, account in zip(lines, accounts, strict=True):
+            if line.elastic and line.rate and line.rule.bound is not None:
+                left = line.rule.bound - account.spent - line.fixed
+                ever = min(ever, left // line.rate)
+                chosen = min(chosen, (left - account.reserved) // line.rate)
+        ever = max(ever, min(output.least, output.wanted))
+        if chosen < min(output.enough, ever):
+            chosen = ever
+        blocking, hopeless = [], []
+        for line, account in zip(lines, accounts, strict=True):
+            if line.rule.bound is None:
+                continue
+            need = line.fixed + line.rate * chosen
+            if account.spent + account.reserved + need > line.rule.bound:
+                blocking.append((line, account, need))
+                if account.spent + need > line.rule.bound:
+                    hopeless.append((line, account, need))
+        if not blocking:
+            parts = [
+                (account, account.started, line.fixed + line.rate * chosen)
+                for line, account in zip(lines, accounts, strict=True)
+            ]
+            for account, _, need in parts:
+                account.reserved += need
+            return self._held_now(lines, parts, chosen, now + lease_s)
+        return self._refuse(blocking, hopeless, now)
+
+    def _refuse(
+        self, blocking: list[tuple[Line, Account, int]], hopeless: list[tuple[Line, Account, int]], now: float
+    ) -> Refused:
+        """Say which line does not fit: one that no settling call can help, if there is one."""
+        retry_s: float | None = None
+        for line, account, need in hopeless:
+            after_s = self._moves_on_s(line, account, need, now) if line.rule.waits else None
+            if after_s is None:
+                return self._refusal(line, account, need, blocking, may_fit=False, retry_s=None)
+            retry_s = after_s if retry_s is None else max(retry_s, after_s)
+        line, account, need = (hopeless or blocking)[0]
+        return self._refusal(line, account, need, blocking, may_fit=True, retry_s=retry_s)
+
+    def _refusal(
+        self,
+        line: Line,
+        account: Account,
+        need: int,
+        blocking: list[tuple[Line, Account, int]],
+        *,
+        may_fit: bool,
+        retry_s: float | None,
+    ) -> Refused:
+        keys = tuple(other.key for _, other, _ in blocking)
+        resets_at = self._resets_at(account)
+        return Refused(line, account.spent, account.reserved, need, keys, may_fit, retry_s, resets_at)
+
+    def _moves_on_s(self, line: Line, account: Account, need: int, now: float) -> float | None:
+        """Return after how many seconds the period leaves room for `need`; None: never."""
+        bound = line.rule.bound or 0
+        if need > bound:
+            return None
+        if account.buckets is None:
+            return account.ends - self._wall_now() if account.ends != _NO_END else None
+        left = account.spent
+        for leaves, amount in account.buckets:
+            left -= int(amount)
+            if left + need <= bound:
+                return max(0.0, leaves - now)
+        return None
+
+    def _resets_at(self, account: Account) -> float | None:
+        if account.buckets is not None:
+            last = account.buckets[-1][0] if account.buckets else None
+            return self._wall() + last - self._ticks() if last is not None else None
+        return account.ends if account.ends != _NO_END else None
+
+    def _account(self, rule: Rule, key: str, now: float) -> Account:
+        """Return the account of a key, as of now."""
+        account = self._young.get(key)
+        if account is None:
+            account = self._old.pop(key, None) or self._made(rule, key)
+            self._young[key] = account
+            if len(self._young) > ACCOUNTS_KEPT:
+                self._turn(now)
+        if account.rule is not rule:
+            self._adopt(account, rule)
+        if account.buckets is not None:
+            if account.ends <= now:
+                self._roll(account, now)
+        elif rule.period is not None:
+            period = self._period(rule.period)  # type: ignore[arg-type]  # a rolling one has buckets
+            if account.started != period.start:
+                account.started, account.ends = period.start, period.end
+                account.spent = account.reserved = 0
+        return account
+
+    def _made(self, rule: Rule, key: str) -> Account:
+        account = Account(key, rule)
+        self._adopt(account, rule)
+        account.spent = self._blown.pop(key, 0)
+        return account
+
+    @staticmethod
+    def _adopt(account: Account, rule: Rule) -> None:
+        """Let an account follow a new rule: the limit was changed while it was in use."""
+        if isinstance(rule.period, Rolling) and account.buckets is None:
+            account.buckets = deque()
+            account.ends = _NO_END
+        account.rule = rule
+
+    def _wall_now(self) -> float:
+        self._latest = max(self._latest, self._wall())
+        return self._latest
+
+    def _period(self, calendar: Calendar) -> Period:
+        wall = self._wall_now()
+        period = self._periods.get(calendar)
+        if period is None or period.end <= wall:
+            period = self._periods[calendar] = calendar.period(wall)
+        return period
+
+    @staticmethod
+    def _remember(account: Account, amount: int, now: float) -> None:
+        """Put what is spent into the bucket of now."""
+        period = account.rule.period
+        buckets = account.buckets
+        if buckets is None or not isinstance(period, Rolling):
+            return
+        length = period.seconds / BUCKETS
+        leaves = (now // length + 1) * length + period.seconds
+        if buckets and buckets[-1][0] >= leaves:
+            buckets[-1][1] += amount
+        else:
+            buckets.append([leaves, amount])
+        account.ends = buckets[0][0]
+
+    @staticmethod
+    def _roll(account: Account, now: float) -> None:
+        """Forget the buckets that have left the window."""
+        buckets = account.buckets
+        if buckets is None:
+            return
+        while buckets and buckets[0][0] <= now:
+            account.spent -= int(buckets.popleft()[1])
+        account.ends = buckets[0][0] if buckets else _NO_END
+
+    def _expire(self, now: float) -> None:
+        """Give back what was reserved by calls that were never heard of again."""
+        for made, held in list(self._held.items()):
+            if held.expires > now:
+                continue
+            del self._held[made]
+            self._late[made] = held  # should it settle after all, what it spent is spent
+            for account, started, reserved in held.parts:
+                if account.started == started:
+                    account.reserved -= reserved
+        while len(self._late) > _LATE_KEPT:
+            del self._late[next(iter(self._late))]
+        self._next_expiry = min((held.expires for held in self._held.values()), default=_NO_END)
+
+    def _turn(self, now: float) -> None:
+        """Start a new generation, and forget what the last one did not use, where it may be forgotten."""
+        wall = self._wall_now()
+        left, self._old, self._young = self._old, self._young, {}
+        for key, account in left.items():
+            if account.reserved:
+                self._young[key] = account
+            elif account.buckets is not None:
+                self._roll(account, now)
+                if account.spent:
+                    self._young[key] = account
+            elif account.ends <= wall or not account.spent:
+                continue
+            elif not account.rule.passing:
+                self._young[key] = account
+            elif account.rule.bound is not None and account.spent >= account.rule.bound:
+                self._blown[key] = account.spent  # a blown trace stays blown
+        while len(self._blown) > ACCOUNTS_KEPT:
+            del self._blown[next(iter(self._blown))]

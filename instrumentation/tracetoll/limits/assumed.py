@@ -1,0 +1,90 @@
+"""What a call is taken to have used where the provider does not tell: never usage, only a limit's spending.
+
+A provider bills what it made, also where the connection was lost and nobody heard its counts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tracetoll.usage import INPUT, OUTPUT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracetoll.call import Call, Ending
+    from tracetoll.limits.claim import Claim
+
+# Causes of a connection error that keep a request from ever being sent (httpx and httpcore have the same names).
+_NEVER_SENT: Final = frozenset(
+    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError"}
+)
+_CONNECTION: Final = ("Connection", "Timeout", "Transport", "Protocol", "ReadError", "WriteError")
+
+
+def amounts(claim: Claim, ending: Ending) -> Sequence[int]:
+    """Return what a call spent of each of its lines, from its usage or by what it must have come to."""
+    usage, cost = ending.usage, ending.cost
+    if usage is not None and (_whole(claim, ending) or not _maybe_billed(claim.call, ending)):
+        return [ruled.spent(usage, cost) for ruled in claim.applied]
+    if not _maybe_billed(claim.call, ending):
+        return [1 if ruled.unit == "calls" else 0 for ruled in claim.applied]
+    told = dict(usage) if usage is not None else {}
+    need = claim.need
+    if INPUT in told:
+        need = need._replace(input=told[INPUT], input_bound=told[INPUT])
+    output = max(told.get(OUTPUT, 0), so_far(claim) if _stream_began(claim) else need.usual_output)
+    if claim.cap is not None or claim.changes:
+        output = min(output, claim.granted_output or output)
+    found = []
+    for ruled in claim.applied:
+        # A strict limit takes the worst for granted.
+        most = claim.granted_output if ruled.strict and claim.granted_output else output
+        fixed, rate = ruled.takes(need, by_output=True)
+        found.append(fixed + rate * most)
+    return found
+
+
+def so_far(claim: Claim) -> int:
+    """Return how many tokens of output a running stream has probably brought."""
+    learned = claim.learned
+    if claim.characters:
+        return int(claim.characters * learned.text_ratio.top) + 1
+    return int(claim.chunks * learned.chunk.top)
+
+
+def _stream_began(claim: Claim) -> bool:
+    return claim.call.streaming and (claim.chunks > 0 or claim.call.received)
+
+
+def _whole(claim: Claim, ending: Ending) -> bool:
+    """Return whether the usage is all of it: a stream that was left early has told a part at most."""
+    usage = ending.usage
+    if ending.outcome in {"done", "failed"} or usage is None:
+        return True
+    return usage.output_tokens is not None and bool(claim.call.finish)
+
+
+def _maybe_billed(call: Call, ending: Ending) -> bool:
+    """Return whether the provider may have made an answer that it did not tell the usage of."""
+    error = call.error
+    if call.surface.usage is None:
+        return False
+    if ending.outcome != "failed":
+        return True
+    if error is None:
+        return False  # the provider said that it failed
+    return call.received or (getattr(error, "status_code", None) is None and _was_sent(error))
+
+
+def _was_sent(error: BaseException) -> bool:
+    """Return whether an exception without an answer came after the request had left."""
+    names = [kind.__name__ for kind in type(error).__mro__]
+    if not any(word in name for name in names for word in _CONNECTION):
+        return False
+    cause: BaseException | None = error
+    while cause is not None:
+        if type(cause).__name__ in _NEVER_SENT:
+            return False
+        cause = cause.__cause__
+    return True

@@ -1,0 +1,150 @@
+"""Settling: what a call turned out to take, which thresholds that crosses, and what is learned from it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from tracetoll.limits import assumed
+from tracetoll.limits.checks import with_lines
+from tracetoll.limits.limit import Crossing
+from tracetoll.limits.telling import account_text, moment
+from tracetoll.safety import contained
+from tracetoll.signals import Standing
+from tracetoll_semconv import attributes as a
+from tracetoll_semconv import events
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracetoll.call import Call, Ending
+    from tracetoll.ledgers.protocol import Balance, Ledger, Line
+    from tracetoll.limits.claim import Claim
+    from tracetoll.limits.claiming import Claims
+    from tracetoll.limits.rules import Alarm, Ruled
+    from tracetoll.signals import Signals
+
+log: Final = logging.getLogger("tracetoll")
+
+_CALLING_BACK: Final = contained("calling a limit's callback")
+_DEFERRED_KEPT: Final = 10_000
+
+
+class Settling:
+    """Settles claims with a ledger. Thread-safe."""
+
+    def __init__(self, ledger: Ledger, claims: Claims, signals: Signals) -> None:
+        self._ledger = ledger
+        self._claims = claims
+        self._signals = signals
+        self._deferred: dict[str, tuple[Claim, Sequence[int]]] = {}
+        self._unpriced: set[tuple[str, str | None]] = set()
+
+    def settle(self, claim: Claim, ending: Ending) -> None:
+        """Give back what was reserved, and spend what the call came to. Does nothing the second time."""
+        if claim.settled:
+            return
+        claim.settled = True
+        call, usage = claim.call, ending.usage
+        if claim.reservation is not None:
+            spent = assumed.amounts(claim, ending)
+            balances = self._ledger.settle(claim.reservation, spent)
+            claim.reservation = None
+            if usage is None and call.surface.billed != "now" and call.response_id is not None:
+                self._defer(call.response_id, claim, spent)
+            self._look(claim, balances)
+        for ruled in claim.own:
+            self._look_at_own(claim, ruled, ending)
+        if usage is not None and (ending.cost is None or ending.cost.amount is None):
+            for ruled, line in with_lines(claim):
+                self._look_at_price(claim, ruled, line)
+        if usage is not None and ending.outcome == "done":
+            self._claims.learn(claim, usage.input_tokens, usage.output_tokens)
+            cost = ending.cost
+            tokens = (usage.input_tokens or 0) + (usage.output_tokens or 0)
+            if cost is not None and cost.source == "provider" and cost.amount is not None and tokens:
+                claim.learned.nano_per_token.add(cost.amount / tokens)
+
+    def charge(self, call: Call, ending: Ending) -> None:
+        """Spend what is only learned of now: a call that was made earlier, or elsewhere."""
+        usage = ending.usage
+        if usage is None:
+            return
+        earlier = self._deferred.pop(call.response_id or "", None)
+        if earlier is not None:
+            claim, before = earlier
+        else:
+            made = self._claims.make(call, {}, call.context, call.scopes)
+            if made is None or not made.lines:
+                return
+            claim, before = made, [0] * len(made.lines)
+        spent = [ruled.spent(usage, ending.cost) for ruled in claim.applied]
+        if earlier is not None:
+            pairs = zip(claim.applied, spent, before, strict=True)
+            # It counted as a call when it was made.
+            spent = [0 if ruled.unit == "calls" else now - then for ruled, now, then in pairs]
+        self._look(claim, self._ledger.charge(claim.lines, spent))
+
+    def _defer(self, answer: str, claim: Claim, spent: Sequence[int]) -> None:
+        """Remember what was assumed of a call whose usage will be fetched later."""
+        if len(self._deferred) >= _DEFERRED_KEPT:
+            del self._deferred[next(iter(self._deferred))]
+        self._deferred[answer] = (claim, spent)
+
+    def _look(self, claim: Claim, balances: Sequence[Balance]) -> None:
+        """Tell which thresholds were crossed, and find the account that is fullest."""
+        fullest = -1.0
+        for ruled, line, balance in zip(claim.applied, claim.lines, balances, strict=False):
+            spent = balance.spent
+            share = spent / ruled.whole if ruled.whole else float(bool(spent))
+            if share > fullest:
+                fullest, chosen = share, (ruled, balance)
+            if spent >= ruled.first_alarm and balance.before < spent:
+                for alarm in ruled.alarms:
+                    if balance.before < alarm.amount <= spent:
+                        self._crossed(claim, ruled, alarm, spent, line)
+        if fullest >= 0 and claim.tightest is None:
+            ruled, balance = chosen
+            claim.tightest = Standing(ruled, balance.account, balance.spent, balance.reserved)
+
+    def _look_at_own(self, claim: Claim, ruled: Ruled, ending: Ending) -> None:
+        """Tell which thresholds of one call were crossed."""
+        usage = ending.usage
+        if usage is None:
+            return
+        spent, whole = ruled.spent(usage, ending.cost), float(ruled.whole)
+        if ruled.unit == "context_window":
+            window = ending.cost.context_window if ending.cost is not None else None
+            if not window or usage.context_tokens is None:
+                return
+            spent, whole = usage.context_tokens, float(ruled.limit.amount) * window
+        for alarm in ruled.alarms:
+            if spent >= alarm.threshold.share * whole:
+                self._crossed(claim, ruled, alarm, spent, None)
+
+    def _crossed(self, claim: Claim, ruled: Ruled, alarm: Alarm, spent: int, line: Line | None) -> None:
+        """Tell that a threshold was crossed, and call back who wants to know."""
+        action, share = alarm.threshold.action, alarm.threshold.share
+        account = account_text(ruled, line.account if line is not None else None)
+        standing = Standing(ruled, account, spent, action=action.kind)
+        self._signals.tell(events.BUDGET_THRESHOLD_CROSSED, claim.call, standing, {a.BUDGET_THRESHOLD: share})
+        if action.callback is not None and not ruled.limit.shadow:
+            with _CALLING_BACK:
+                ends = self._ledger.balance(line).resets_at if line is not None else None
+                action.callback(Crossing(ruled.limit, account, share, ruled.shown(spent), moment(ruled, ends)))
+
+    def _look_at_price(self, claim: Claim, ruled: Ruled, line: Line | None) -> None:
+        """Tell, once per limit and model, that a limit in dollars cannot count a call."""
+        key = (ruled.key, claim.call.model)
+        if ruled.unit != "usd" or ruled.limit.unpriced == "allow" or key in self._unpriced:
+            return
+        if len(self._unpriced) < _DEFERRED_KEPT:
+            self._unpriced.add(key)
+        log.warning(
+            "limit %r cannot count calls of model %r: its price is not known; set unpriced=block to refuse them",
+            ruled.name,
+            claim.call.model,
+        )
+        standing = Standing(ruled, account_text(ruled, line.account if line is not None else None), 0)
+        standing.state = "unpriced"
+        self._signals.tell(events.BUDGET_UNPRICED, claim.call, standing, {})
