@@ -19,6 +19,7 @@ PRINTED = {
     "attribution.py": "tracetoll.feature=search: 82 tokens, $0.000663",
     "count_anthropic.py": "total: 2 calls",
     "count_openai.py": "total: 3 calls",
+    "limits.py": "1 refused",
     "streaming.py": "1 without usage",
     "zero_code.py": "25 words, then 19 words",
 }

@@ -181,8 +181,9 @@ class Operation:
 
 
 def _fail(span: Span, error: Exception) -> None:
-    span.set_attribute(a.ERROR_TYPE, errors.class_name(error))
-    span.set_status(StatusCode.ERROR, errors.description(error))
+    limited = isinstance(error, errors.LimitExceeded)
+    span.set_attribute(a.ERROR_TYPE, errors.BUDGET_EXCEEDED if limited else errors.class_name(error))
+    span.set_status(StatusCode.ERROR, str(error) if limited else errors.description(error))
 
 
 def agent(name: str) -> Operation:

@@ -220,6 +220,7 @@ class Call:
         try:
             self.engine.close(self, outcome, perf_counter() - self.started)
         except Exception as error:
+            self.engine.admission.drop(self)
             if not fault("closing a call", error):
                 raise
 

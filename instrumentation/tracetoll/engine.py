@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from time import monotonic, time_ns
+from time import monotonic, perf_counter, time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
-from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode, set_span_in_context
 
 from tracetoll import emission, errors, headers
 from tracetoll.attribution import current as current_attribution
@@ -53,7 +53,6 @@ _PENDING: Final = frozenset({"queued", "in_progress", "validating", "finalizing"
 _RECEIVED: Final = frozenset({"done", "closed", "abandoned"})
 _FAILED: Final = frozenset({"failed", "expired"})
 _WITH_ERROR: Final = frozenset({"failed", "refused", "cut"})
-_NEVER_MADE: Final = frozenset({"failed", "refused"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,32 +143,43 @@ class Engine:
             self._claim(call)
             if call.claim is not None and call.claim.waiting:
                 return call
-        self._begin(call)
+        try:
+            self._begin(call)
+        except BaseException:
+            self.admission.drop(call)
+            raise
         return call
 
     def wait(self, call: Call) -> None:
         """Wait until the limits let a call go ahead. Raises LimitExceeded."""
-        claim = call.claim
-        if claim is None:
-            return
         try:
-            self.admission.wait(claim)
+            if call.claim is not None:
+                self.admission.wait(call.claim)
         except BaseException as error:
             if not self._stopped_waiting(call, error):
                 raise
-        self._begin(call)
+        self._begin_late(call)
 
     async def wait_async(self, call: Call) -> None:
         """Wait until the limits let a call go ahead. Raises LimitExceeded."""
-        claim = call.claim
-        if claim is None:
-            return
         try:
-            await self.admission.wait_async(claim)
+            if call.claim is not None:
+                await self.admission.wait_async(call.claim)
         except BaseException as error:
             if not self._stopped_waiting(call, error):
                 raise
-        self._begin(call)
+        self._begin_late(call)
+
+    def _begin_late(self, call: Call) -> None:
+        """Start the span of a call that has waited; where that fails, nothing is told of the call."""
+        try:
+            call.started = perf_counter()
+            self._begin(call)
+        except Exception as error:
+            self.admission.drop(call)
+            call.span = INVALID_SPAN
+            if not fault("opening a call", error):
+                raise
 
     def _new(self, surface: Surface, target: Target, body: object, *, streaming: bool) -> Call | None:
         close_forgotten()
@@ -189,22 +199,18 @@ class Engine:
     def _begin(self, call: Call) -> None:
         """Start a call's span, with everything that samplers may want to see."""
         claim = call.claim
+        _, name, fixed = self._start(call.surface, call.target, call.model)
+        attributes = dict(fixed)
         try:
-            _, name, fixed = self._start(call.surface, call.target, call.model)
-            attributes = dict(fixed)
-            try:
-                self._describe(call, attributes)
-            except Exception as error:
-                if not fault("reading a request", error):
-                    raise
-            current = call.context
-            call.span = self._tracer.start_span(name, current, SpanKind.CLIENT, attributes)
-            call.context = live_operation(call.surface.operation, set_span_in_context(call.span, current))
-            if claim is not None and claim.later:
-                self.admission.told(claim)
-        except BaseException:
-            self.admission.drop(call)
-            raise
+            self._describe(call, attributes)
+        except Exception as error:
+            if not fault("reading a request", error):
+                raise
+        current = call.context
+        call.span = self._tracer.start_span(name, current, SpanKind.CLIENT, attributes)
+        call.context = live_operation(call.surface.operation, set_span_in_context(call.span, current))
+        if claim is not None and claim.later:
+            self.admission.told(claim)
 
     def _describe(self, call: Call, attributes: dict[str, AttributeValue]) -> None:
         """Add what the request says, as it will be sent."""
@@ -270,6 +276,7 @@ class Engine:
         call = self._new(surface, target, {"model": model or get(answer, surface.answer.model)}, streaming=False)
         if call is not None:
             self._begin(call)
+            call.sent = True
             call.answered(answer)
 
     def _start(
@@ -338,7 +345,7 @@ class Engine:
                 self.read_headers(call, response)
             ending = self._ending(call, outcome, seconds)
             self._account(call, ending)
-            if call.surface.metrics and outcome != "refused":
+            if call.surface.metrics and call.sent:
                 self._instruments.record(self._series(call), call, ending)
             recording = span.is_recording()
             if recording or self._usage_log.wanted or self._content.in_events:
@@ -363,7 +370,7 @@ class Engine:
         elif ending.usage is not None:
             self.admission.charge(call, ending)
         for scope in call.scopes:
-            scope.add(ending)
+            scope.add(ending, sent=call.sent)
         self._warn(call, ending)
 
     def _warn(self, call: Call, ending: Ending) -> None:
@@ -439,7 +446,13 @@ class Engine:
     def _missing(call: Call, outcome: Outcome) -> str | None:
         """Return why there is no usage where there should be; None where that is no gap."""
         surface = call.surface
-        if surface.usage is None or surface.billed == "fetched" or outcome in _NEVER_MADE or call.status in _PENDING:
+        if (
+            not call.sent
+            or surface.usage is None
+            or surface.billed == "fetched"
+            or outcome == "failed"
+            or call.status in _PENDING
+        ):
             return None
         if outcome != "done":
             return "aborted"
@@ -508,7 +521,7 @@ class Engine:
 def _of_claim(claim: Claim, found: dict[str, AttributeValue]) -> None:
     """Add how the limit stands that is closest to being reached, or that did something about this call."""
     if claim.tightest is not None:
-        found.update(claim.tightest.attributes())
+        found.update(claim.tightest.on_span())
     if claim.waited_s:
         found[a.BUDGET_WAIT_DURATION] = claim.waited_s
 

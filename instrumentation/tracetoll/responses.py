@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from tracetoll.call import Call
+    from tracetoll.errors import LimitExceeded
 
 _READING: Final = contained("reading a raw response")
 _LARGEST_BODY: Final = 64 * 1024 * 1024
@@ -47,7 +48,7 @@ class Received:
         if self._wanted and self._size <= _LARGEST_BODY:
             self._pieces.append(piece)
 
-    def end(self, *, complete: bool, otherwise: Literal["closed", "abandoned"] = "closed") -> None:
+    def end(self, *, complete: bool, otherwise: Literal["closed", "abandoned", "cut"] = "closed") -> None:
         """Read what came in, and close the call; `otherwise` is how it ended if that is not all there was."""
         call = self._call
         if not call.is_open:
@@ -171,24 +172,54 @@ class Watcher:
         return self._async_pieces(self._received)
 
     def _pieces(self, received: Received) -> Iterator[bytes]:
+        cut: LimitExceeded | None = None
         try:
             for piece in self._inner:
                 received.add(piece)
+                cut = self._limited(piece)
+                if cut is not None:
+                    break
                 yield piece
         except Exception as error:
             self._call.fail(error)
             raise
+        if cut is not None:
+            self._cut(received, cut)
+            self._inner.close()
+            raise cut
         received.end(complete=True)
 
     async def _async_pieces(self, received: Received) -> AsyncIterator[bytes]:
+        cut: LimitExceeded | None = None
         try:
             async for piece in self._inner:
                 received.add(piece)
+                cut = self._limited(piece)
+                if cut is not None:
+                    break
                 yield piece
         except Exception as error:
             self._call.fail(error)
             raise
+        if cut is not None:
+            self._cut(received, cut)
+            await self._inner.aclose()
+            raise cut
         received.end(complete=True)
+
+    def _limited(self, piece: bytes) -> LimitExceeded | None:
+        """Follow the bytes of a stream for the limits; return what to end it with if it has to end."""
+        claim = self._call.claim
+        if claim is None or not self._call.streaming:
+            return None
+        with _READING:
+            return self._call.engine.admission.saw(claim, piece)
+        return None
+
+    def _cut(self, received: Received, error: LimitExceeded) -> None:
+        """Close the call, with what came in until now."""
+        self._call.error = error
+        received.end(complete=False, otherwise="cut")
 
     def close(self) -> None:
         """Close the byte stream; part of the interface of both libraries."""

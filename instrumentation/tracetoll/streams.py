@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from tracetoll.responses import Watcher
 
 _CUTTING: Final = contained("closing a stream that was cut")
-RENEW_S: Final = 300.0
-"""How often a stream that is still read says so to the ledger."""
 
 
 def event_reader(call: Call) -> Callable[[object], bool]:
@@ -112,14 +110,14 @@ class _Tap:
     __slots__ = ("_call", "_claim", "_collect", "_inner", "_next", "_read", "_started", "watcher")
 
     def __init__(self, inner: Any, step: Callable[[], Any], call: Call) -> None:
+        self._started = False
+        self.watcher: Watcher | None = None
         self._call = call
+        self._claim = call.claim
         self._inner = inner
         self._next = step
         self._read = event_reader(call)
         self._collect = call.engine.collector(call)
-        self._started = False
-        self._claim = call.claim
-        self.watcher: Watcher | None = None
 
     def _limited(self, event: object) -> LimitExceeded | None:
         """Follow the stream for the limits; return what to end it with if it has to end."""
@@ -127,11 +125,7 @@ class _Tap:
         if claim is None or not call.is_open:
             return None
         try:
-            claim.chunks += 1
-            now = perf_counter()
-            if now - claim.renewed > RENEW_S:
-                call.engine.admission.renew(claim, now)
-            return call.engine.admission.saw(claim, event) if claim.watching else None
+            return call.engine.admission.saw(claim, event)
         except Exception as error:
             if not fault("following a stream", error):
                 raise

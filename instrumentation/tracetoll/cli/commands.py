@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from tracetoll.cli.trouble import TroubleError
 from tracetoll.version import __version__
+
+RUNAWAY_LIMIT: Final = "4000 tokens per trace"
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +24,9 @@ def tracetoll() -> None:
 @tracetoll.command()
 @click.option("--width", type=click.IntRange(min=20), help="Width of the tree in columns; default: the terminal's.")
 @click.option("--json", "as_json", is_flag=True, help="Print the spans as JSON, one per line, instead of the tree.")
-def demo(width: int | None, *, as_json: bool) -> None:
+@click.option("--runaway", is_flag=True, help="Run an agent that never stops by itself, under a limit.")
+@click.option("--limit", metavar="TEXT", help='With --runaway: the limit; default: "4000 tokens per trace".')
+def demo(width: int | None, limit: str | None, *, as_json: bool, runaway: bool) -> None:
     """Run a small agent and show what each of its calls cost.
 
     It uses the real SDKs of OpenAI and Anthropic, against a server on this machine, or against the real provider
@@ -31,7 +35,23 @@ def demo(width: int | None, *, as_json: bool) -> None:
     """
     from tracetoll.cli.demo import run_demo  # noqa: PLC0415  # a command loads what it needs, and no other's
 
-    _run(lambda: run_demo(width, "json" if as_json else "tree"))
+    if limit is not None and not runaway:
+        msg = "--limit goes with --runaway; the agent of the plain demo stops by itself"
+        raise click.UsageError(msg)
+    chosen = (limit or RUNAWAY_LIMIT) if runaway else None
+    _run(lambda: run_demo(width, "json" if as_json else "tree", chosen))
+
+
+@tracetoll.command()
+@click.argument("policy", required=False, type=click.Path())
+def limits(policy: str | None) -> None:
+    """Say which limits hold: those of TRACETOLL_LIMITS, and of the policy file POLICY or TRACETOLL_POLICY.
+
+    Exits with 1 if one of them is wrong, and says where, and what to do.
+    """
+    from tracetoll.cli.limits import run_limits  # noqa: PLC0415  # a command loads what it needs, and no other's
+
+    _run(lambda: run_limits(policy))
 
 
 @tracetoll.command()

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tracetoll.cli.checks.installed import check_extras, check_prices
+from tracetoll.cli.checks.limits import check_limits
 from tracetoll.cli.checks.opentelemetry import check_opentelemetry
 from tracetoll.cli.checks.sdks import check_sdks
 from tracetoll.cli.checks.settings import check_settings
@@ -20,7 +21,7 @@ from tracetoll.version import __version__
 if TYPE_CHECKING:
     from tracetoll.cli.checks.section import Section
 
-CHECKS: Final = (check_sdks, check_opentelemetry, check_settings, check_prices, check_extras, check_span)
+CHECKS: Final = (check_sdks, check_opentelemetry, check_settings, check_limits, check_prices, check_extras, check_span)
 PIPE_WIDTH: Final = 200  # where there is no terminal, nothing is broken into lines
 
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
-from tracetoll import attribution
+from tracetoll import LimitExceeded, attribution
 from tracetoll.demo.app import QUESTION, Models, plan
+from tracetoll.demo.runaway import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from tracetoll.local_provider import HandedOut, Received, ToolCalls
 
@@ -28,22 +29,37 @@ class Run:
     real: tuple[str, ...]
     local_port: int
     handed_out: HandedOut
+    stopped: LimitExceeded | None = None
+    """The limit that ended the run."""
 
 
 def run() -> Run:
     """Return what came out of one run; the calls are attributed to a user, a session and a feature."""
+    return _run(lambda models: plan(models, QUESTION), _say)
+
+
+def run_away() -> Run:
+    """Return what came out of a run that would never end; a limit has to be set."""
+    return _run(watch, _say_again)
+
+
+def _run(task: Callable[[Models], Awaitable[str]], script: Callable[[Received], ToolCalls | None]) -> Run:
     from tracetoll.local_provider import LocalProvider  # noqa: PLC0415  # aiohttp comes with an extra
 
     real = tuple(name for name, variable in KEYS.items() if os.environ.get(variable))
+    answer, stopped = "", None
     with (
-        LocalProvider(script=_say) as provider,
+        LocalProvider(script=script) as provider,
         attribution(user_id="u-1042", session_id=f"s-{uuid4().hex[:8]}", feature="route-planning"),
     ):
-        answer = asyncio.run(_answer(provider.url, real))
-        return Run(answer, real, int(provider.url.rpartition(":")[2]), provider.handed_out)
+        try:
+            answer = asyncio.run(_with_models(task, provider.url, real))
+        except LimitExceeded as error:
+            stopped = error
+        return Run(answer, real, int(provider.url.rpartition(":")[2]), provider.handed_out, stopped)
 
 
-async def _answer(url: str, real: tuple[str, ...]) -> str:
+async def _with_models(task: Callable[[Models], Awaitable[str]], url: str, real: tuple[str, ...]) -> str:
     import anthropic  # noqa: PLC0415  # comes with an extra
     import openai  # noqa: PLC0415  # comes with an extra
 
@@ -67,7 +83,7 @@ async def _answer(url: str, real: tuple[str, ...]) -> str:
                 )
             ),
         )
-        return await plan(models, QUESTION)
+        return await task(models)
 
 
 def _say(received: Received) -> ToolCalls | None:
@@ -84,3 +100,10 @@ def _say(received: Received) -> ToolCalls | None:
             ToolCall("way_over", {"bridge": "old town"}),
         )
     )
+
+
+def _say_again(_: Received) -> ToolCalls:
+    """Return the tool call of a model that goes round in circles."""
+    from tracetoll.local_provider import ToolCall, ToolCalls  # noqa: PLC0415  # aiohttp comes with an extra
+
+    return ToolCalls((ToolCall("find_bridges", {"river": "Sallow"}),))

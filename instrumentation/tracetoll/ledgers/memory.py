@@ -93,7 +93,8 @@ class MemoryLedger:
         # Two generations: what is not used while one fills up goes with the other.
         self._young: dict[str, Account] = {}
         self._old: dict[str, Account] = {}
-        self._blown: dict[str, int] = {}
+        self._turn_at = ACCOUNTS_KEPT
+        self._blown: dict[str, Account] = {}
         self._periods: dict[Calendar, Period] = {}
         self._held: dict[int, Held] = {}
         self._late: dict[int, Held] = {}
@@ -101,11 +102,12 @@ class MemoryLedger:
 
     def _after_fork(self) -> None:
         # What runs in the parent settles there. What was spent is known here too.
-        accounts = {**self._old, **self._young}
+        accounts, blown, latest = {**self._old, **self._young}, self._blown, self._latest
         self._start_over()
         for account in accounts.values():
             account.reserved = 0
-        self._young = accounts
+        self._young, self._blown, self._latest = accounts, blown, latest
+        self._turn_at += len(accounts)
 
     # --- the ledger's promise ----------------------------------------------------------------
 
@@ -118,7 +120,7 @@ class MemoryLedger:
         if not lock.acquire(blocking=False):
             _contend(lock)
         try:
-            if now > self._next_expiry:
+            if now >= self._next_expiry:
                 self._expire(now)
             for rule, key, fixed, rate, _ in lines:
                 account = self._young.get(key)
@@ -142,15 +144,17 @@ class MemoryLedger:
     def extend(self, reservation: int | str, output: int) -> bool:
         """Take more, for `output` tokens of output in all; False, and nothing taken, if that does not fit."""
         with self._lock:
+            now = self._now()
             held = self._held.get(reservation)  # type: ignore[arg-type]  # ids are as we gave them
             if held is None:
                 return False
-            now = self._ticks()
             more = output - held.output
-            for line, (_, started, _) in zip(held.lines, held.parts, strict=True):
-                account = self._account(line.rule, line.account, now)
+            for line, (account, started, _) in zip(held.lines, held.parts, strict=True):
                 bound = line.rule.bound
-                if bound is None or not line.rate or account.started != started:
+                if bound is None or not line.rate:
+                    continue
+                # Another account if this one was forgotten meanwhile.
+                if self._account(line.rule, line.account, now) is not account or account.started != started:
                     continue
                 if account.spent + account.reserved + line.rate * more > bound:
                     return False
@@ -164,9 +168,11 @@ class MemoryLedger:
     def renew(self, reservation: int | str, lease_s: float) -> None:
         """Let a reservation live on for `lease_s` seconds from now."""
         with self._lock:
+            now = self._now()
             held = self._held.get(reservation)  # type: ignore[arg-type]  # ids are as we gave them
             if held is not None:
-                held.expires = self._ticks() + lease_s
+                held.expires = now + lease_s
+                self._next_expiry = min(self._next_expiry, held.expires)
 
     def settle(self, reservation: int | str, amounts: Sequence[int]) -> Sequence[Balance]:
         """Give back what was reserved and spend `amounts`, one per line; nothing the second time."""
@@ -201,15 +207,17 @@ class MemoryLedger:
 
     def charge(self, lines: Sequence[Line], amounts: Sequence[int]) -> Sequence[Balance]:
         """Spend without having reserved: what is only learned of afterwards. Amounts may be corrections below 0."""
-        now = self._ticks()
         with self._lock:
+            now = self._now()
             balances = []
             for line, amount in zip(lines, amounts, strict=True):
                 account = self._account(line.rule, line.account, now)
                 before = account.spent
                 change = max(amount, -before)
                 account.spent += change
-                if account.buckets is not None and change:
+                if account.buckets is not None and change < 0:
+                    self._correct(account.buckets, change)
+                elif account.buckets is not None and change:
                     self._remember(account, change, now)
                 balances.append(Balance(account.key, account.spent, account.reserved, before))
             return balances
@@ -217,15 +225,15 @@ class MemoryLedger:
     def balance(self, line: Line) -> Balance:
         """Return how a line's account stands now."""
         with self._lock:
-            account = self._account(line.rule, line.account, self._ticks())
+            account = self._account(line.rule, line.account, self._now())
             return Balance(account.key, account.spent, account.reserved, account.spent, self._resets_at(account))
 
     def balances(self) -> Iterable[tuple[Rule, Balance]]:
         """Return every account that this ledger knows."""
         with self._lock:
+            now, wall = self._now(), self._wall_now()
             known = [*self._old.values(), *self._young.values()]
         # Outside the lock: there may be a hundred thousand, and calls are waiting.
-        now, wall = self._ticks(), self._wall()
         for account in known:
             over = account.ends <= (wall if account.buckets is None else now)
             if over and account.buckets is not None:
@@ -243,6 +251,13 @@ class MemoryLedger:
             self._blown.pop(account, None)
 
     # --- under the lock ----------------------------------------------------------------------
+
+    def _now(self) -> float:
+        """Return the time, with all leases that are over given back."""
+        now = self._ticks()
+        if now >= self._next_expiry:
+            self._expire(now)
+        return now
 
     def _held_now(
         self, lines: Sequence[Line], parts: list[tuple[Account, float, int]], output: int, expires: float
@@ -316,7 +331,8 @@ class MemoryLedger:
         if need > bound:
             return None
         if account.buckets is None:
-            return account.ends - self._wall_now() if account.ends != _NO_END else None
+            # Not the guarded time: where that stands still, it takes longer.
+            return max(0.0, account.ends - self._wall()) if account.ends != _NO_END else None
         left = account.spent
         for leaves, amount in account.buckets:
             left -= int(amount)
@@ -334,9 +350,9 @@ class MemoryLedger:
         """Return the account of a key, as of now."""
         account = self._young.get(key)
         if account is None:
-            account = self._old.pop(key, None) or self._made(rule, key)
+            account = self._old.pop(key, None) or self._blown.pop(key, None) or self._made(rule, key)
             self._young[key] = account
-            if len(self._young) > ACCOUNTS_KEPT:
+            if len(self._young) > self._turn_at:
                 self._turn(now)
         if account.rule is not rule:
             self._adopt(account, rule)
@@ -353,7 +369,6 @@ class MemoryLedger:
     def _made(self, rule: Rule, key: str) -> Account:
         account = Account(key, rule)
         self._adopt(account, rule)
-        account.spent = self._blown.pop(key, 0)
         return account
 
     @staticmethod
@@ -391,6 +406,14 @@ class MemoryLedger:
         account.ends = buckets[0][0]
 
     @staticmethod
+    def _correct(buckets: deque[list[float]], change: int) -> None:
+        """Take back what was counted too much, from the oldest buckets: what is left counts as long as it may."""
+        for bucket in buckets:
+            taken = min(bucket[1], -change)
+            bucket[1] -= taken
+            change += int(taken)
+
+    @staticmethod
     def _roll(account: Account, now: float) -> None:
         """Forget the buckets that have left the window."""
         buckets = account.buckets
@@ -418,18 +441,21 @@ class MemoryLedger:
         """Start a new generation, and forget what the last one did not use, where it may be forgotten."""
         wall = self._wall_now()
         left, self._old, self._young = self._old, self._young, {}
+        running = (*self._held.values(), *self._late.values())
+        in_use = {id(account) for held in running for account, _, _ in held.parts}
         for key, account in left.items():
-            if account.reserved:
-                self._young[key] = account
-            elif account.buckets is not None:
+            if account.buckets is not None:
                 self._roll(account, now)
-                if account.spent:
-                    self._young[key] = account
-            elif account.ends <= wall or not account.spent:
+            over = account.buckets is None and account.ends <= wall
+            if id(account) in in_use:
+                self._young[key] = account
+            elif over or not account.spent:
                 continue
             elif not account.rule.passing:
                 self._young[key] = account
             elif account.rule.bound is not None and account.spent >= account.rule.bound:
-                self._blown[key] = account.spent  # a blown trace stays blown
+                self._blown[key] = account  # a blown trace stays blown
         while len(self._blown) > ACCOUNTS_KEPT:
             del self._blown[next(iter(self._blown))]
+        # Beside those that have to stay, or each new account would cost a look at all of them.
+        self._turn_at = len(self._young) + ACCOUNTS_KEPT

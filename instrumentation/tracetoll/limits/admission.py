@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tracetoll.ledgers.protocol import Granted
 from tracetoll.limits import checks
 from tracetoll.limits.claiming import Claims
+from tracetoll.limits.estimate import text_length, text_length_of_bytes
 from tracetoll.limits.following import follow
 from tracetoll.limits.settling import Settling
 from tracetoll.limits.telling import Numbers, account_text, exceeded
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 LEASE_S: Final = 900.0
 """How long a reservation lives without a sign of life; the SDKs give up on a request after 600 s."""
+_RENEW_S: Final = 300.0
+"""How often a stream that is still read says so to the ledger."""
 _POLL_S: Final = 0.25
 _COLLECT_AFTER_S: Final = 2.0
 _COLLECT_PAUSE_S: Final = 5.0
@@ -141,7 +144,8 @@ class Admission:
                     pointless = found.retry_s is not None and now + found.retry_s > deadline
                     if not found.may_fit or pointless or now >= deadline:
                         raise self._refused(claim, found, waited_s=now - started)
-                    self._room.enter(waiter, found.blocking)
+                    if self._room.enter(waiter, found.blocking):
+                        continue  # what settled before we stood there has woken nobody
                     self._collect(now, started)
                     pause = _POLL_S if found.retry_s is None else min(_POLL_S, found.retry_s + 0.001)
                 else:
@@ -191,24 +195,31 @@ class Admission:
             if not lowered:
                 return
         else:
-            if not any(ruled.elastic(asked) and not ruled.cuts for ruled in rules):
+            if not any(ruled.caps(asked) for ruled in rules):
                 return
             lowered = output < wanted
-            if not lowered and self.claims.longest(claim.call) is not None:
+            if not lowered and claim.kind.longest is not None:
                 return  # the model cannot give more
         claim.changes[claim.cap_field] = output
         if lowered and any(ruled.clamps for ruled in rules):
             self._clamped(claim, output)
 
     def _clamped(self, claim: Claim, output: int) -> None:
+        """Note which limit lowered the cap: the one that leaves the least."""
+        least: tuple[int, Ruled, str | None, int] | None = None
         for ruled, line in checks.with_lines(claim):
-            if ruled.clamps:
-                spent = self.ledger.balance(line).spent if line is not None else 0
-                account = account_text(ruled, line.account if line is not None else None)
-                standing = Standing(ruled, account, spent, action="clamp")
-                claim.tightest = standing
-                claim.later.append((events.BUDGET_CLAMPED, standing, {a.GEN_AI_REQUEST_MAX_TOKENS: output}))
-                return
+            fixed, rate = ruled.takes(claim.need, claim.asked)
+            bound = ruled.hard if line is not None else checks.own_bound(ruled, claim)
+            if not ruled.clamps or not rate or bound is None:
+                continue
+            spent = self.ledger.balance(line).spent if line is not None else 0
+            left = (bound - spent - fixed) // rate
+            if least is None or left < least[0]:
+                least = (left, ruled, line.account if line is not None else None, spent)
+        if least is not None:
+            _, ruled, account, spent = least
+            claim.tightest = Standing(ruled, account_text(ruled, account), spent, action="clamp")
+            claim.later.append((events.BUDGET_CLAMPED, claim.tightest, {a.GEN_AI_REQUEST_MAX_TOKENS: output}))
 
     def told(self, claim: Claim) -> None:
         """Tell what happened before the call had a span."""
@@ -219,17 +230,19 @@ class Admission:
     # --- while a stream runs -----------------------------------------------------------------
 
     def saw(self, claim: Claim, event: object) -> LimitExceeded | None:
-        """Follow a stream that a limit may cut; return what to end it with if it has to end."""
-        found = follow(claim, event, self.ledger)
+        """Take an event of a stream, or some of its bytes; return what to end it with if a limit says so."""
+        claim.chunks += 1
+        claim.characters += text_length_of_bytes(event) if isinstance(event, bytes) else text_length(event)
+        now = time.perf_counter()
+        if now - claim.renewed > _RENEW_S and claim.reservation is not None:
+            claim.renewed = now
+            self.ledger.renew(claim.reservation, LEASE_S)
+        if not claim.watching:
+            return None
+        found = follow(claim, self.ledger)
         if found is not None:
             self.told(claim)
         return found
-
-    def renew(self, claim: Claim, now: float) -> None:
-        """Let the reservation of a stream that is still read live on."""
-        claim.renewed = now
-        if claim.reservation is not None:
-            self.ledger.renew(claim.reservation, LEASE_S)
 
     # --- after the call ----------------------------------------------------------------------
 

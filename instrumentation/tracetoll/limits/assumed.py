@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tracetoll.limits.rules import spent
 from tracetoll.usage import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracetoll.call import Call, Ending
+    from tracetoll.call import Ending
     from tracetoll.limits.claim import Claim
 
 # Causes of a connection error that keep a request from ever being sent (httpx and httpcore have the same names).
@@ -25,9 +26,12 @@ _CONNECTION: Final = ("Connection", "Timeout", "Transport", "Protocol", "ReadErr
 def amounts(claim: Claim, ending: Ending) -> Sequence[int]:
     """Return what a call spent of each of its lines, from its usage or by what it must have come to."""
     usage, cost = ending.usage, ending.cost
-    if usage is not None and (_whole(claim, ending) or not _maybe_billed(claim.call, ending)):
-        return [ruled.spent(usage, cost) for ruled in claim.applied]
-    if not _maybe_billed(claim.call, ending):
+    if usage is not None and (_whole(claim, ending) or not _maybe_billed(claim, ending)):
+        found = spent(usage, cost)
+        return [found[ruled.unit] for ruled in claim.applied]
+    if not claim.call.sent:
+        return [0] * len(claim.applied)
+    if not _maybe_billed(claim, ending):
         return [1 if ruled.unit == "calls" else 0 for ruled in claim.applied]
     told = dict(usage) if usage is not None else {}
     need = claim.need
@@ -36,13 +40,13 @@ def amounts(claim: Claim, ending: Ending) -> Sequence[int]:
     output = max(told.get(OUTPUT, 0), so_far(claim) if _stream_began(claim) else need.usual_output)
     if claim.cap is not None or claim.changes:
         output = min(output, claim.granted_output or output)
-    found = []
+    assumed = []
     for ruled in claim.applied:
         # A strict limit takes the worst for granted.
         most = claim.granted_output if ruled.strict and claim.granted_output else output
-        fixed, rate = ruled.takes(need, by_output=True)
-        found.append(fixed + rate * most)
-    return found
+        fixed, rate = ruled.takes(need, claim.asked, by_output=True)
+        assumed.append(fixed + rate * most)
+    return assumed
 
 
 def so_far(claim: Claim) -> int:
@@ -58,19 +62,22 @@ def _stream_began(claim: Claim) -> bool:
 
 
 def _whole(claim: Claim, ending: Ending) -> bool:
-    """Return whether the usage is all of it: a stream that was left early has told a part at most."""
+    """Return whether the usage is all of it: a stream that did not come to its end has told a part at most."""
     usage = ending.usage
-    if ending.outcome in {"done", "failed"} or usage is None:
+    if usage is None:
+        return False
+    if ending.outcome == "done" or not claim.call.streaming:
         return True
     return usage.output_tokens is not None and bool(claim.call.finish)
 
 
-def _maybe_billed(call: Call, ending: Ending) -> bool:
+def _maybe_billed(claim: Claim, ending: Ending) -> bool:
     """Return whether the provider may have made an answer that it did not tell the usage of."""
+    call = claim.call
     error = call.error
-    if call.surface.usage is None:
+    if call.surface.usage is None or not call.sent:
         return False
-    if ending.outcome != "failed":
+    if ending.outcome != "failed" or _stream_began(claim):
         return True
     if error is None:
         return False  # the provider said that it failed

@@ -28,12 +28,16 @@ def with_lines(claim: Claim) -> Iterable[tuple[Ruled, Line | None]]:
 
 def check_prices(claim: Claim) -> None:
     """Raise LimitExceeded for a call that has no known price where a limit in dollars says so."""
-    if claim.need.input_rate is not None:
+    if claim.need.rates is not None:
         return
     for ruled, line in with_lines(claim):
-        if ruled.unit == "usd" and ruled.limit.unpriced == "block" and not ruled.limit.shadow:
+        if ruled.unit == "usd" and ruled.limit.unpriced == "block":
+            account = line.account if line is not None else None
+            if ruled.limit.shadow:
+                would_refuse(claim, ruled, account, Numbers())
+                continue
             because = f": the price of {claim.call.model!r} is not known, and the limit says unpriced=block"
-            raise exceeded(claim, ruled, line.account if line is not None else None, Numbers(), because=because)
+            raise exceeded(claim, ruled, account, Numbers(), because=because)
 
 
 def check_shadows(claim: Claim, ledger: Ledger) -> None:
@@ -58,12 +62,13 @@ def own_bound(ruled: Ruled, claim: Claim) -> int | None:
 
 def check_own(claim: Claim) -> None:
     """Hold the call to the limits that are about one call. Raises LimitExceeded."""
-    for ruled in claim.own:
+    # What lowers the cap comes first: the others are to be held against what is left of it.
+    for ruled in sorted(claim.own, key=lambda one: not one.elastic(claim.asked)):
         bound = own_bound(ruled, claim)
         if bound is None:
             continue
         elastic = ruled.elastic(claim.asked)
-        fixed, rate = ruled.takes(claim.need, by_output=claim.asked.capped or elastic)
+        fixed, rate = ruled.takes(claim.need, claim.asked)
         output = claim.output
         if elastic and rate and (bound - fixed) // rate >= output.least:
             wanted = min(output.wanted, (bound - fixed) // rate)
@@ -88,7 +93,7 @@ def reroute(claim: Claim, ledger: Ledger, claims: Claims) -> None:
 
 def _reroute(claim: Claim, ruled: Ruled, line: Line | None, alarm: Alarm, ledger: Ledger) -> bool:
     """Change the model of a call if a threshold says so; return whether it was changed."""
-    fixed, rate = ruled.takes(claim.need, by_output=claim.asked.capped)
+    fixed, rate = ruled.takes(claim.need, claim.asked)
     spent = reserved = 0
     if line is not None:
         _, spent, reserved, *_ = ledger.balance(line)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from tracetoll.call import Call
     from tracetoll.ledgers.protocol import Line, Output
+    from tracetoll.limits.claiming import Kind
     from tracetoll.limits.estimate import Learned, Size
     from tracetoll.limits.rules import Asked, Need, Ruled
     from tracetoll.limits.scope import Scope
@@ -30,6 +31,7 @@ class Claim:
         "characters",
         "chunks",
         "granted_output",
+        "kind",
         "later",
         "learned",
         "lines",
@@ -44,7 +46,6 @@ class Claim:
         "size",
         "special",
         "tightest",
-        "told",
         "trace",
         "waited_s",
         "waiting",
@@ -57,8 +58,7 @@ class Claim:
         self.trace = trace
         """The trace that the call is made in, None outside of any."""
         self.scopes = scopes
-        self.told: dict[str, object] = {}
-        """Attribution, provider, model and operation: what limits choose by."""
+        self.kind: Kind
         self.own: list[Ruled] = []
         """Limits of this call alone."""
         self.applied: list[Ruled] = []

@@ -8,22 +8,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import get_current_span
 
-from tracetoll.ledgers.protocol import Output
+from tracetoll.ledgers.protocol import Line, Output
 from tracetoll.limits.claim import Claim
 from tracetoll.limits.estimate import Learner, size_of
 from tracetoll.limits.rules import Asked, Need
+from tracetoll.pricing import TextRates
 from tracetoll.reading import dig, get
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from opentelemetry.context import Context
 
     from tracetoll.call import Call
-    from tracetoll.limits.rules import Ruled
+    from tracetoll.limits.estimate import Learned
+    from tracetoll.limits.rules import Ruled, Shape
     from tracetoll.limits.scope import Scope
-    from tracetoll.pricing import Prices, Rates
+    from tracetoll.pricing import Prices
 
 log: Final = logging.getLogger("tracetoll")
 
@@ -37,6 +39,57 @@ _CONTINUES: Final = ("previous_response_id", "conversation")
 _THINKING: Final = ("thinking", "budget_tokens")
 _OWN_PROVIDERS: Final = frozenset({"openai", "azure.ai.openai"})
 _COMPLAINED_KEPT: Final = 1000
+_SHAPES_KEPT: Final = 64
+_LEARNED_WELL: Final = 256
+"""After how many answers of a model only every eighth is learned from."""
+_PRICED: Final = frozenset({"usd", "context_window"})
+_new_tuple: Final = tuple.__new__
+
+
+class Kind:
+    """What is known of all calls of one model on one surface of one host. Made once."""
+
+    __slots__ = ("dynamic", "learned", "longest", "own", "rules", "shapes", "target")
+
+    def __init__(self, call: Call, rules: Sequence[Ruled], learned: Learned) -> None:
+        asked = (call.target.provider, call.model, call.surface.operation)
+        apply = [ruled for ruled in rules if ruled.might_apply(*asked)]
+        self.target = call.target
+        """Kept, so that its id cannot come to mean another one."""
+        self.own = tuple(ruled for ruled in apply if ruled.own and not ruled.dynamic)
+        known = {a.GEN_AI_PROVIDER_NAME: asked[0], a.GEN_AI_REQUEST_MODEL: asked[1], a.GEN_AI_OPERATION_NAME: asked[2]}
+        self.rules = tuple(
+            (ruled, None if ruled.dynamic else ruled.fixed_account or _account_of(ruled, known))
+            for ruled in apply
+            if not ruled.own or ruled.dynamic
+        )
+        """Limits, and the account of each where all calls of this kind have the same."""
+        self.learned = learned
+        self.longest = _longest(call)
+        self.shapes: dict[tuple[Asked, int, TextRates | None], dict[Ruled, Shape]] = {}
+
+
+def _account_of(ruled: Ruled, told: Mapping[str, object]) -> str | None:
+    """Return the account of a subject that is made of attribution; None if a part of it is missing."""
+    try:
+        parts = [_part(key, told[key]) for key in ruled.keys if told[key] is not None]
+    except KeyError:
+        return None
+    return f"{ruled.key}:{','.join(parts)}" if len(parts) == len(ruled.keys) else None
+
+
+def _part(key: str, value: object) -> str:
+    """Return one part of a subject; what separates parts is told apart from the same in a value."""
+    text = str(value)
+    return f"{key}:{text}" if "," not in text else f"{key}:{text.replace(',', '%2C')}"
+
+
+def _longest(call: Call) -> int | None:
+    """Return the longest answer that the model can give, in tokens; None: not known."""
+    for pattern, tokens in call.surface.longest_answers.items():
+        if call.model is not None and fnmatchcase(call.model, pattern):
+            return tokens
+    return None
 
 
 class Claims:
@@ -45,7 +98,7 @@ class Claims:
     def __init__(self, prices: Prices) -> None:
         self._prices = prices
         self._rules: tuple[Ruled, ...] = ()
-        self._kinds: dict[tuple[int, int, str | None], tuple[object, tuple[Ruled, ...]]] = {}
+        self._kinds: dict[tuple[int, int, str | None], Kind] = {}
         self._contexts: dict[str, int] = {}
         self._complained: set[tuple[str, str]] = set()
         self.learner = Learner()
@@ -54,7 +107,7 @@ class Claims:
         """Apply these limits to every call from now on, beside those of blocks."""
         self._rules = tuple(rules)
         self._kinds = {}
-        if any(ruled.unit in {"usd", "context_window"} for ruled in rules):
+        if any(ruled.unit in _PRICED for ruled in rules):
             self._prices.preload()
 
     @property
@@ -70,41 +123,68 @@ class Claims:
         trace = format(within.trace_id, "032x") if within.is_valid else None
         claim = Claim(call, body, trace, scopes)
         self.fill(claim)
-        return claim if claim.applied or claim.own else None
+        return claim if claim.lines or claim.own else None
 
     def fill(self, claim: Claim) -> None:
         """Find the limits and accounts of a claim, and what it needs; anew after its model was changed."""
         call = claim.call
-        told = claim.told = {
-            a.GEN_AI_PROVIDER_NAME: call.target.provider,
-            a.GEN_AI_REQUEST_MODEL: call.model,
-            a.GEN_AI_OPERATION_NAME: call.surface.operation,
-            **call.attribution,
-        }
-        claim.own, claim.applied, claim.lines = [], [], []
-        chosen: list[tuple[Ruled, str]] = []
-        for ruled in self._of_kind(call):
-            if not ruled.dynamic or ruled.applies(told):
-                self._choose(claim, ruled, None, chosen)
+        kind = claim.kind = self._kind(call)
+        claim.own = list(kind.own)
+        applied: list[Ruled] = []
+        accounts: list[str] = []
+        told: Mapping[str, object] | None = None
+        for ruled, fixed in kind.rules:
+            account = fixed
+            if account is None:
+                if ruled.per == "trace" and claim.trace is not None and not ruled.dynamic:
+                    account = f"{ruled.key}:trace:{claim.trace}"
+                else:
+                    told = told or _told(call)
+                    account = self._account(claim, ruled, None, told)
+                    if account is None:
+                        continue
+            applied.append(ruled)
+            accounts.append(account)
         for scope in claim.scopes:
             for ruled in scope.limits:
-                if ruled.might_apply(call.target.provider, call.model, call.surface.operation) and ruled.applies(told):
-                    self._choose(claim, ruled, scope, chosen)
-        if not chosen and not claim.own:
-            return
-        self._measure(claim, [ruled for ruled, _ in chosen])
-        need = claim.need
-        asked = claim.asked = Asked(claim.cap is not None, claim.cap_field is not None, call.streaming)
-        for ruled, subject in chosen:
-            claim.applied.append(ruled)
-            claim.lines.append(ruled.line(f"{ruled.key}:{subject}", need, asked))
-        claim.special = any(ruled.special for ruled in (*claim.applied, *claim.own))
-        claim.watching = call.streaming and any(ruled.cuts for ruled in (*claim.applied, *claim.own))
+                told = told or _told(call)
+                if ruled.might_apply(call.target.provider, call.model, call.surface.operation):
+                    account = self._account(claim, ruled, scope, told)
+                    if account is not None:
+                        applied.append(ruled)
+                        accounts.append(account)
+        claim.applied = applied
+        claim.lines = []
+        if applied or claim.own:
+            self._measure(claim)
+            self._draw_lines(claim, accounts)
+
+    def _draw_lines(self, claim: Claim, accounts: Sequence[str]) -> None:
+        """Say what the call takes of each account."""
+        kind, need, asked = claim.kind, claim.need, claim.asked
+        key = (asked, need.choices, need.rates)
+        shapes = kind.shapes.get(key)
+        if shapes is None:
+            if len(kind.shapes) >= _SHAPES_KEPT:
+                kind.shapes.clear()
+            shapes = kind.shapes[key] = {ruled: ruled.shape(need.rates, asked, need.choices) for ruled, _ in kind.rules}
+        lines = claim.lines
+        for ruled, account in zip(claim.applied, accounts, strict=True):
+            shape = shapes.get(ruled) or ruled.shape(need.rates, asked, need.choices)
+            per_input, fixed, rate, by_output, elastic = shape
+            fixed += per_input * (need.input_bound if ruled.strict else need.input)
+            if not by_output:
+                fixed += rate * need.usual_output
+                rate = 0
+            # As Line(...) does, in half the time: there is one per limit and call.
+            lines.append(_new_tuple(Line, (ruled.rule, account, fixed, rate, elastic)))
 
     def learn(self, claim: Claim, input_tokens: int | None, output_tokens: int | None) -> None:
         """Take what the provider counted for a call that is done."""
         learned, size = claim.learned, claim.size
-        if not self._continued(claim.body):
+        if learned.output.seen > _LEARNED_WELL and learned.skip():
+            return
+        if all(get(claim.body, name) is None for name in _CONTINUES):
             learned.learn_input(size, input_tokens)
         if output_tokens is not None:
             learned.output.add(output_tokens / claim.need.choices)
@@ -119,55 +199,57 @@ class Claims:
 
     # --- which limits, whose accounts --------------------------------------------------------
 
-    def _of_kind(self, call: Call) -> tuple[Ruled, ...]:
-        """Return the limits that can be meant by calls of this kind; found once per kind."""
+    def _kind(self, call: Call) -> Kind:
+        """Return what is known of calls of this kind."""
         key = (id(call.surface), id(call.target), call.model)
         known = self._kinds.get(key)
-        if known is not None and known[0] is call.target:
-            return known[1]
-        told = (call.target.provider, call.model, call.surface.operation)
-        found = tuple(ruled for ruled in self._rules if ruled.might_apply(*told))
+        if known is not None and known.target is call.target:
+            return known
         if len(self._kinds) >= _KINDS_KEPT:
             self._kinds.clear()
-        # The target is kept in the entry, so that its id cannot come to mean another one.
-        self._kinds[key] = (call.target, found)
+        learned = self.learner.of(call.target.provider, call.model, call.surface.operation)
+        found = self._kinds[key] = Kind(call, self._rules, learned)
         return found
 
-    def _choose(self, claim: Claim, ruled: Ruled, scope: Scope | None, chosen: list[tuple[Ruled, str]]) -> None:
-        """Add a limit to a claim: to the call's own, or with the subject whose account it is."""
-        if ruled.own:
-            claim.own.append(ruled)
-            return
-        subject = self._subject(claim, ruled, scope)
-        if subject is not None:
-            chosen.append((ruled, subject))
+    def _account(self, claim: Claim, ruled: Ruled, scope: Scope | None, told: Mapping[str, object]) -> str | None:
+        """Return the account that a limit keeps for a call; None if it has none, or does not apply."""
+        if not ruled.applies(told):
+            return None
+        subject = self._subject(claim, ruled, scope, told)
+        if subject is None:
+            return None
+        if scope is not None and subject != scope.id:
+            subject = f"{scope.id},{subject}"
+        return f"{ruled.key}:{subject}"
 
-    def _subject(self, claim: Claim, ruled: Ruled, scope: Scope | None) -> str | None:
+    def _subject(self, claim: Claim, ruled: Ruled, scope: Scope | None, told: Mapping[str, object]) -> str | None:
         per = ruled.per
+        if per == "process":
+            return "process"
+        if per == "call":
+            claim.own.append(ruled)
+            return None
         if per == "trace":
-            if claim.trace is not None:
-                found = f"trace:{claim.trace}"
-            elif claim.scopes:
-                self._complain(ruled, "there is no active trace; it holds for the block of limits(...) instead")
-                return claim.scopes[-1].id
-            else:
-                self._complain(ruled, "there is no active trace; each call counts as a trace of its own")
-                claim.own.append(ruled)
-                return None
-        elif per == "process":
-            found = "process"
-        elif per == "scope":
+            return self._trace(claim, ruled, scope)
+        if per == "scope":
             inner = scope or (claim.scopes[-1] if claim.scopes else None)
             return inner.id if inner is not None else None
-        else:
-            told = claim.told
-            parts = [f"{key}:{told[key]}" for key in ruled.keys if told.get(key) is not None]
-            if len(parts) < len(ruled.keys):
-                missing = ", ".join(key for key in ruled.keys if told.get(key) is None)
-                self._complain(ruled, f"calls without {missing} are not limited by it; set it with attribution(...)")
-                return None
-            found = ",".join(parts)
-        return found if scope is None else f"{scope.id},{found}"
+        missing = [key for key in ruled.keys if told.get(key) is None]
+        if missing:
+            names = ", ".join(missing)
+            self._complain(ruled, f"calls without {names} are not limited by it; set it with attribution(...)")
+            return None
+        return ",".join(_part(key, told[key]) for key in ruled.keys)
+
+    def _trace(self, claim: Claim, ruled: Ruled, scope: Scope | None) -> str | None:
+        if claim.trace is not None:
+            return f"trace:{claim.trace}"
+        if claim.scopes:
+            self._complain(ruled, "there is no active trace; it holds for the block of limits(...) instead")
+            return (scope or claim.scopes[-1]).id
+        self._complain(ruled, "there is no active trace; each call counts as a trace of its own")
+        claim.own.append(ruled)
+        return None
 
     def _complain(self, ruled: Ruled, problem: str) -> None:
         """Log what is wrong with a limit's use, once."""
@@ -177,84 +259,93 @@ class Claims:
 
     # --- how much ----------------------------------------------------------------------------
 
-    def _measure(self, claim: Claim, chosen: Sequence[Ruled]) -> None:
-        call, body = claim.call, claim.body
-        surface = call.surface
-        rules = (*chosen, *claim.own)
-        learned = claim.learned = self.learner.of(call.target.provider, call.model, surface.operation)
+    def _measure(self, claim: Claim) -> None:
+        """Find out how much a call takes, from its request and from what is known of its kind."""
+        call, body, kind = claim.call, claim.body, claim.kind
+        rules = (*claim.applied, *claim.own)
+        learned = claim.learned = kind.learned
         size = claim.size = size_of(body)
-        before = self._context_before(body)
-        usual = learned.usual_output() if surface.output_caps or learned.output.seen else 0
-        cap = self._cap(claim)
+        before = self._context_before(body) if call.surface.billed == "later" else 0
+        usual = learned.usual_output() if call.surface.output_caps or learned.output.seen else 0
+        cap = _cap(claim)
         choices = get(body, "n")
+        into = learned.input(size) + before
+        rates, window = self._rates(call, body, rules, into)
         claim.need = Need(
-            learned.input(size) + before,
-            size.bound + before,
-            usual,
-            choices if type(choices) is int and choices > 1 else 1,
-            *self._rates(call, body, rules, learned.input(size)),
+            into, size.bound + before, usual, choices if type(choices) is int and choices > 1 else 1, rates, window
         )
+        claim.asked = Asked(cap is not None, claim.cap_field is not None, call.streaming)
+        bounded = special = cuts = False
+        for ruled in rules:
+            bounded = bounded or ruled.bounds or ruled.clamps
+            special = special or ruled.special
+            cuts = cuts or ruled.cuts
+        claim.special = special
+        claim.watching = cuts and call.streaming
         wanted, least = usual, LEAST_OUTPUT
         if cap is not None:
             wanted = cap
-        elif claim.cap_field is not None and any(ruled.strict or ruled.clamps for ruled in rules):
-            wanted = self.longest(call) or LONGEST_UNKNOWN
-        thinking = dig(body, _THINKING)
-        if type(thinking) is int:
-            least += thinking  # a lower cap than this is refused by the provider
+        elif bounded and claim.cap_field is not None:
+            wanted = kind.longest or LONGEST_UNKNOWN
+        if bounded:
+            thinking = dig(body, _THINKING)
+            if type(thinking) is int:
+                least += thinking  # a lower cap than this is refused by the provider
         least = min(least, wanted)
         claim.output = Output(wanted, min(wanted, max(usual, least)), least)
 
-    def _cap(self, claim: Claim) -> int | None:
-        """Return the cap that the application gave, and note which field of the request is for it."""
-        call = claim.call
-        caps = call.surface.output_caps
-        claim.cap_field = claim.cap = None
-        for name in caps:
-            value = get(claim.body, name)
-            if type(value) is int:
-                claim.cap_field, claim.cap = name, value
-                return value
-        if caps:
-            # OpenAI wants the new name, hosts that are compatible with it mostly know the old one.
-            claim.cap_field = caps[0] if call.target.provider in _OWN_PROVIDERS else caps[-1]
-        return None
-
-    @staticmethod
-    def longest(call: Call) -> int | None:
-        """Return the longest answer that the model can give, in tokens; None: not known."""
-        for pattern, tokens in call.surface.longest_answers.items():
-            if call.model is not None and fnmatchcase(call.model, pattern):
-                return tokens
-        return None
-
     def _rates(
         self, call: Call, body: Any, rules: Sequence[Ruled], input_tokens: int
-    ) -> tuple[int | None, int | None, int | None, int | None, int, int | None]:
-        """Return the price part of a Need; nothing is looked up where no limit asks for it."""
-        if not any(ruled.unit in {"usd", "context_window"} for ruled in rules) or call.model is None:
-            return None, None, None, None, 0, None
+    ) -> tuple[TextRates | None, int | None]:
+        """Return prices and context window; nothing is looked up where no limit asks for it."""
+        for ruled in rules:
+            if ruled.unit in _PRICED and call.model is not None:
+                break
+        else:
+            return None, None
         tier = get(body, "service_tier")
-        rates: Rates | None = self._prices.rates(
+        rates = self._prices.rates(
             call.target.provider, call.model, tier if isinstance(tier, str) else None, batch=call.surface.batch
         )
+        window = rates.context_window if rates is not None else None
         if rates is not None and rates.units:
             text = rates.text
-            dear = text.tier_above is not None and input_tokens > text.tier_above
-            plain = (text.highest_input, text.highest_output) if dear else (text.input, text.output)
-            return *plain, text.highest_input, text.highest_output, text.per_call, rates.context_window
-        window = rates.context_window if rates is not None else None
+            if text.tier_above is not None and input_tokens > text.tier_above:
+                text = text._replace(input=text.highest_input, output=text.highest_output)
+            return text, window
         stated = self.learner.of(call.target.provider, call.model, call.surface.operation).nano_per_token
         if stated.seen:
             told = int(stated.top) + 1
-            return told, told, told, told, 0, window
-        return None, None, None, None, 0, window
-
-    @staticmethod
-    def _continued(body: Any) -> bool:
-        return any(get(body, name) is not None for name in _CONTINUES)
+            return TextRates(told, told, told, told, None, 0), window
+        return None, window
 
     def _context_before(self, body: Any) -> int:
         """Return how many tokens the provider keeps of an earlier answer that this call continues."""
         before = get(body, _CONTINUES[0])
         return self._contexts.get(before, 0) if isinstance(before, str) else 0
+
+
+def _told(call: Call) -> Mapping[str, object]:
+    """Return what limits may choose calls and subjects by."""
+    return {
+        a.GEN_AI_PROVIDER_NAME: call.target.provider,
+        a.GEN_AI_REQUEST_MODEL: call.model,
+        a.GEN_AI_OPERATION_NAME: call.surface.operation,
+        **call.attribution,
+    }
+
+
+def _cap(claim: Claim) -> int | None:
+    """Return the cap that the application gave, and note which field of the request is for it."""
+    call = claim.call
+    caps = call.surface.output_caps
+    claim.cap_field = claim.cap = None
+    for name in caps:
+        value = get(claim.body, name)
+        if type(value) is int:
+            claim.cap_field, claim.cap = name, value
+            return value
+    if caps:
+        # OpenAI wants the new name, hosts that are compatible with it mostly know the old one.
+        claim.cap_field = caps[0] if call.target.provider in _OWN_PROVIDERS else caps[-1]
+    return None

@@ -7,12 +7,10 @@ they see: they rise at once, and sink slowly, because a limit holds as well as i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+import re
+from typing import Any, Final, NamedTuple
 
 from tracetoll.reading import view
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 _FIRST_RATIO: Final = 0.3
 """Tokens per byte before anything is known; 0.08 to 0.25 in recorded chats, more where tools are told."""
@@ -30,7 +28,9 @@ _TOOLS_ENVELOPE: Final = 512
 _LONG_DATA: Final = 1024
 _MODELS_KEPT: Final = 2048
 _MEDIA_KEYS: Final = frozenset({"image_url", "file_data", "input_audio", "data", "image", "file_id", "file", "audio"})
-_DEEPEST: Final = 40
+_NOT_SENT: Final = frozenset({"NotGiven", "Omit"})
+"""What the SDKs' sentinels for arguments that were not given are called."""
+_MOST_NODES: Final = 1_000_000
 
 
 class Size(NamedTuple):
@@ -50,42 +50,51 @@ class Size(NamedTuple):
 
 def size_of(body: object) -> Size:
     """Return the size of a request body, without serialising it."""
-    fields = body if isinstance(body, dict) else view(body)
-    media: list[int] = []
-    length = _length(fields, media, 0)
-    return Size(length, len(media), bool(fields.get("tools") or fields.get("functions")))
-
-
-def _length(value: Any, media: list[int], depth: int) -> int:
-    kind = type(value)
-    if kind is str:
-        return _bytes(value)
-    if kind is dict:
-        return _dict_length(value, media, depth + 1) if depth < _DEEPEST else 0
-    if kind is list or kind is tuple:
-        return _list_length(value, media, depth + 1) if depth < _DEEPEST else 0
-    if value is None or kind is bool:
-        return 4
-    if kind is int or kind is float:
-        return len(repr(value))
-    fields = view(value) if not isinstance(value, str) else None
-    return _length(dict(fields), media, depth + 1) if fields else _bytes(str(value))
-
-
-def _dict_length(value: Mapping[Any, Any], media: list[int], depth: int) -> int:
-    total = 2
-    for key, one in value.items():
-        if key in _MEDIA_KEYS and _is_media(one):
-            media.append(1)
+    fields = body if type(body) is dict else dict(view(body))
+    media = 0
+    total = 0
+    nodes: list[Any] = [fields]
+    for node in nodes:  # grows as it is gone through
+        kind = type(node)
+        if kind is dict:
+            total += 2
+            for key, value in node.items():
+                if key in _MEDIA_KEYS and _is_media(value):
+                    media += 1
+                    continue
+                if type(value) is str:
+                    total += len(value) + 2 if value.isascii() else _bytes(value)
+                elif type(value).__name__ in _NOT_SENT:
+                    continue
+                else:
+                    nodes.append(value)
+                total += len(key) + 4 if type(key) is str else 12
+        elif kind is list or kind is tuple:
+            if node and type(node[0]) is int:
+                total += len(repr(node))  # token ids: many
+            else:
+                total += 2 + len(node)
+                nodes.extend(node)
         else:
-            total += (len(key) if type(key) is str else 8) + 4 + _length(one, media, depth)
-    return total
+            total += _scalar(node, nodes)
+        if len(nodes) > _MOST_NODES:
+            break  # an object that contains itself
+    return Size(total, media, bool(fields.get("tools") or fields.get("functions")))
 
 
-def _list_length(value: Sequence[Any], media: list[int], depth: int) -> int:
-    if value and type(value[0]) is int:
-        return len(repr(value))  # token ids: many
-    return 2 + len(value) + sum(_length(one, media, depth) for one in value)
+def _scalar(value: Any, nodes: list[Any]) -> int:
+    """Return the size of what is no container, and open what an SDK's own object contains."""
+    if isinstance(value, str):
+        return _bytes(value)
+    if value is None or isinstance(value, bool):
+        return 4
+    if isinstance(value, int | float):
+        return len(repr(value))
+    fields = view(value)
+    if fields:
+        nodes.append(dict(fields))
+        return 0
+    return _bytes(str(value))
 
 
 def _bytes(text: str) -> int:
@@ -122,7 +131,7 @@ class Edge:
 class Learned:
     """What has been learned of one model on one surface."""
 
-    __slots__ = ("chunk", "nano_per_token", "output", "ratio", "text_ratio")
+    __slots__ = ("_skipped", "chunk", "nano_per_token", "output", "ratio", "text_ratio")
 
     def __init__(self) -> None:
         self.ratio = Edge(_FIRST_RATIO)
@@ -135,6 +144,7 @@ class Learned:
         """Output tokens per event of a stream."""
         self.nano_per_token = Edge(0.0)
         """What a provider that states its costs asked for, in nano-dollars."""
+        self._skipped = 0
 
     def input(self, size: Size) -> int:
         """Return how many input tokens a request of some size will probably be."""
@@ -144,6 +154,11 @@ class Learned:
     def usual_output(self) -> int:
         """Return how many output tokens an answer without a cap will probably have."""
         return int(self.output.top * _MARGIN) + 1
+
+    def skip(self) -> bool:
+        """Return whether to leave out an answer; all but every eighth are."""
+        self._skipped = (self._skipped + 1) & 7
+        return self._skipped != 0
 
     def learn_input(self, size: Size, input_tokens: int | None) -> None:
         """Take what the provider counted for a request of some size."""
@@ -182,16 +197,33 @@ _NESTED: Final = frozenset(
 )
 
 
-def text_length(event: object, depth: int = 0) -> int:
+def text_length(event: object) -> int:
     """Return how many characters of an answer an event of a stream carries."""
-    fields: Mapping[str, Any] = event if type(event) is dict else view(event)
     total = 0
-    for key, value in fields.items():
-        kind = type(value)
-        if kind is str:
-            if key in _TEXT_KEYS:
-                total += len(value)
-        elif value is not None and key in _NESTED and depth < _DEEPEST:
-            for one in value if kind is list else (value,):
-                total += text_length(one, depth + 1)
+    nodes = [event]
+    for node in nodes:  # grows as it is gone through
+        fields = node if type(node) is dict else getattr(node, "__dict__", None)
+        if fields is None:
+            continue
+        for key, value in fields.items():
+            if value is None:
+                continue
+            if type(value) is str:
+                if key in _TEXT_KEYS:
+                    total += len(value)
+            elif key in _NESTED:
+                if type(value) is list:
+                    nodes.extend(value)
+                else:
+                    nodes.append(value)
+        if len(nodes) > _MOST_NODES:
+            break
     return total
+
+
+_TEXT_IN_JSON: Final = re.compile(rb'"(?:%s)"\s*:\s*"((?:[^"\\]|\\.)*)"' % "|".join(sorted(_TEXT_KEYS)).encode())
+
+
+def text_length_of_bytes(piece: bytes) -> int:
+    """Return about how many characters of an answer some bytes of a stream carry; pieces need not end with events."""
+    return sum(len(found) for found in _TEXT_IN_JSON.findall(piece))

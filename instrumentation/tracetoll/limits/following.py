@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from tracetoll.limits import assumed
 from tracetoll.limits.checks import own_bound
-from tracetoll.limits.estimate import text_length
 from tracetoll.limits.telling import Numbers, exceeded
 
 if TYPE_CHECKING:
@@ -18,9 +17,8 @@ _LEAST_GROWTH: Final = 32
 _ENDED: Final = "; the stream was ended"
 
 
-def follow(claim: Claim, event: object, ledger: Ledger) -> LimitExceeded | None:
-    """Take an event of a stream; return what to end the stream with if it has to end."""
-    claim.characters += text_length(event)
+def follow(claim: Claim, ledger: Ledger) -> LimitExceeded | None:
+    """Return what to end a stream with if it has to end, now that an event of it was taken."""
     so_far = assumed.so_far(claim)
     found = _own(claim, so_far)
     if found is not None or so_far <= claim.granted_output or claim.reservation is None:
@@ -36,7 +34,7 @@ def _own(claim: Claim, so_far: int) -> LimitExceeded | None:
     for ruled in claim.own:
         bound = own_bound(ruled, claim) if ruled.cuts else None
         if bound is not None:
-            fixed, rate = ruled.takes(claim.need, by_output=True)
+            fixed, rate = ruled.takes(claim.need, claim.asked, by_output=True)
             if fixed + rate * so_far > bound:
                 numbers = Numbers(spent=fixed + rate * so_far, wanted=rate)
                 return exceeded(claim, ruled, None, numbers, because=_ENDED, action="cut")

@@ -155,6 +155,10 @@ class Limit:
     def __hash__(self) -> int:
         return hash((Decimal(str(self.amount)), self.unit, self.per, self.window, self.name))
 
+    def __reduce__(self) -> tuple[Callable[..., Limit], tuple[dict[str, Any]]]:
+        given = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in _MADE}
+        return _remade, ({**given, "where": dict(self.where), "at": dict(self.at)},)
+
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.told())
         return f"Limit({self.amount!r}, {self.unit!r}{', ' if shown else ''}{shown})"
@@ -214,6 +218,10 @@ class Limit:
 
 
 _MADE: Final = frozenset({"period", "thresholds"})
+
+
+def _remade(given: dict[str, Any]) -> Limit:
+    return Limit(**given)
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:

@@ -6,15 +6,16 @@ from fnmatch import fnmatchcase
 from hashlib import blake2s
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tracetoll.ledgers.protocol import Line, Rule
+from tracetoll.ledgers.protocol import Rule
 from tracetoll.limits.limit import Limit
+from tracetoll.usage import INPUT, OUTPUT
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from tracetoll.limits.limit import Threshold
-    from tracetoll.pricing import Cost
+    from tracetoll.pricing import Cost, TextRates
     from tracetoll.usage import Usage
 
 _HARD: Final = frozenset({"block", "clamp", "cut"})
@@ -37,23 +38,29 @@ _UNITS: Final = {
 
 
 class Need(NamedTuple):
-    """What a call takes, as far as it can be known before: the numbers that lines are made of."""
+    """What a call takes, as far as it can be known before."""
 
     input: int
     input_bound: int
     """The most that the input can be."""
     usual_output: int
-    """What answers usually have, for lines whose share is not what is asked for."""
+    """What answers usually have."""
     choices: int
-    input_rate: int | None
-    """Nano-dollars per token; None: the price is unknown."""
-    output_rate: int | None
-    highest_input_rate: int | None
-    highest_output_rate: int | None
-    per_call: int
-    """Nano-dollars per call."""
+    rates: TextRates | None
+    """None: the price is unknown, or nobody asked for it."""
     window: int | None
     """How many tokens the model's context window has."""
+
+
+class Shape(NamedTuple):
+    """How what a call takes of an account follows from its tokens, in whole numbers."""
+
+    per_input: int
+    per_call: int
+    per_output: int
+    by_output: bool
+    """Whether the answer has a cap, its own or one to be given, so that the reservation follows it."""
+    elastic: bool
 
 
 class Asked(NamedTuple):
@@ -73,16 +80,34 @@ class Alarm(NamedTuple):
     threshold: Threshold
 
 
+def spent(usage: Usage, cost: Cost | None) -> Mapping[str, int]:
+    """Return what a finished call took, by unit, side steps included."""
+    into, out = usage.input_tokens or 0, usage.output_tokens or 0
+    for side in usage.sides:
+        into += side.counts.get(INPUT, 0)
+        out += side.counts.get(OUTPUT, 0)
+    return {
+        "tokens": into + out,
+        "input_tokens": into,
+        "output_tokens": out,
+        "usd": (cost.amount or 0) if cost is not None else 0,
+        "calls": 1,
+        "context_window": into + out,
+    }
+
+
 class Ruled:
     """One limit, ready for use."""
 
     __slots__ = (
         "alarms",
         "attributes",
+        "bounds",
         "clamps",
         "cuts",
         "dynamic",
         "first_alarm",
+        "fixed_account",
         "hard",
         "hard_share",
         "key",
@@ -117,17 +142,21 @@ class Ruled:
         self.hard = None if self.hard_share is None else limit.bound(self.hard_share)
         """The amount that may not be exceeded, as counted; None where the limit only tells."""
         self.shadowed = limit.shadow and self.hard is not None
+        self.bounds = limit.strict and not limit.shadow and self.hard is not None
+        """Whether a call without a cap has to be given one."""
         self.alarms = tuple(Alarm(limit.bound(one.share), one) for one in limit.thresholds)
         self.first_alarm = min(alarm.amount for alarm in self.alarms)
         self.reroutes = tuple(alarm for alarm in self.alarms if alarm.threshold.action.kind == "reroute")
         self.whole = limit.whole
+        self.fixed_account = f"{key}:process" if self.per == "process" else None
+        """The one account of a limit that has no other."""
         self.special = bool(self.reroutes) or self.shadowed or (limit.unit == "usd" and limit.unpriced == "block")
         self.rule = Rule(
             key,
             None if limit.shadow else self.hard,
             limit.period,
             waits="throttle" in kinds,
-            passing=bool(_PASSING & set(self.keys)),
+            passing=default_subject == "scope" or bool(_PASSING & set(self.keys)),
         )
         # On metrics and spans: the limit and the kind of its subject, never the subject.
         scope = ",".join(_SCOPES.get(one, one) for one in self.keys)
@@ -151,55 +180,43 @@ class Ruled:
         """Return whether a call with this attribution is meant."""
         return all(_matches(told.get(name), patterns) for name, patterns in self.dynamic)
 
-    def line(self, account: str, need: Need, asked: Asked) -> Line:
-        """Return what a call takes of an account."""
-        elastic = self.elastic(asked)
-        return Line(self.rule, account, *self.takes(need, by_output=asked.capped or elastic), elastic)
-
     def elastic(self, asked: Asked) -> bool:
         """Return whether a call may be given less output than it wants for this limit's sake."""
-        if self.cuts and asked.stream:
-            return True
-        return asked.cappable and (self.clamps or (self.strict and not asked.capped))
+        return self.caps(asked) or (self.cuts and asked.stream)
 
-    def takes(self, need: Need, *, by_output: bool) -> tuple[int, int]:
+    def caps(self, asked: Asked) -> bool:
+        """Return whether a call is to be sent with a cap for this limit's sake."""
+        return asked.cappable and (self.clamps or (self.bounds and not asked.capped))
+
+    def shape(self, rates: TextRates | None, asked: Asked, choices: int) -> Shape:
+        """Return how what a call takes follows from its numbers of tokens."""
+        elastic = self.elastic(asked)
+        by_output = asked.capped or elastic
+        unit = self.unit
+        if unit == "calls":
+            return Shape(0, 1, 0, by_output, elastic)
+        if unit == "input_tokens":
+            return Shape(1, 0, 0, by_output, elastic)
+        if unit == "output_tokens":
+            return Shape(0, 0, choices, by_output, elastic)
+        if unit != "usd":
+            return Shape(1, 0, choices, by_output, elastic)
+        if rates is None:
+            return Shape(0, 0, 0, by_output, elastic)
+        into, out = (rates.highest_input, rates.highest_output) if self.strict else (rates.input, rates.output)
+        return Shape(into, rates.per_call, out * choices, by_output, elastic)
+
+    def takes(self, need: Need, asked: Asked, *, by_output: bool | None = None) -> tuple[int, int]:
         """Return (fixed part, part per token of output) of what a call takes, in whole numbers.
 
-        Without `by_output`, the usual output is in the fixed part.
+        Where an answer is not limited by its length, the usual output is in the fixed part; `by_output` True
+        leaves it out.
         """
-        unit = self.unit
-        if unit == "calls":
-            return 1, 0
-        tokens = need.input_bound if self.strict else need.input
-        if unit == "input_tokens":
-            return tokens, 0
-        rate = need.choices
-        if unit == "usd":
-            into, out = need.input_rate, need.output_rate
-            if self.strict:
-                into, out = need.highest_input_rate, need.highest_output_rate
-            if into is None or out is None:
-                return 0, 0
-            tokens = tokens * into + need.per_call
-            rate *= out
-        elif unit == "output_tokens":
-            tokens = 0
-        return (tokens, rate) if by_output else (tokens + rate * need.usual_output, 0)
-
-    def spent(self, usage: Usage, cost: Cost | None) -> int:
-        """Return what a finished call took, side steps included."""
-        unit = self.unit
-        if unit == "calls":
-            return 1
-        if unit == "usd":
-            return cost.amount or 0 if cost is not None else 0
-        into, out = usage.input_tokens or 0, usage.output_tokens or 0
-        if usage.sides:
-            into += sum(side.counts.get("input_tokens", 0) for side in usage.sides)
-            out += sum(side.counts.get("output_tokens", 0) for side in usage.sides)
-        if unit == "input_tokens":
-            return into
-        return out if unit == "output_tokens" else into + out
+        shape = self.shape(need.rates, asked, need.choices)
+        fixed = shape.per_input * (need.input_bound if self.strict else need.input) + shape.per_call
+        if shape.by_output or by_output:
+            return fixed, shape.per_output
+        return fixed + shape.per_output * need.usual_output, 0
 
     def shown(self, counted: int) -> float | int:
         """Return what is counted in the limit's unit."""

@@ -82,13 +82,13 @@ class Scope:
         self.limits = rules
         self.spend = Spend()
 
-    def add(self, ending: Ending) -> None:
-        """Take what a call came to."""
+    def add(self, ending: Ending, *, sent: bool) -> None:
+        """Take what a call came to. `sent`: it was let go ahead."""
         usage, cost = ending.usage, ending.cost
         spend = self.spend
         with spend._lock:  # noqa: SLF001  # a Spend is ours to fill
             spend._refused += ending.outcome in {"refused", "cut"}  # noqa: SLF001
-            spend._calls += ending.outcome != "refused"  # noqa: SLF001
+            spend._calls += sent  # noqa: SLF001
             spend._missing += ending.missing is not None  # noqa: SLF001
             if usage is not None:
                 spend._usage = spend._usage + usage  # noqa: SLF001

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from tracetoll.limits import assumed
+from tracetoll.limits import assumed, rules
 from tracetoll.limits.checks import with_lines
 from tracetoll.limits.limit import Crossing
 from tracetoll.limits.telling import account_text, moment
@@ -78,7 +78,8 @@ class Settling:
             if made is None or not made.lines:
                 return
             claim, before = made, [0] * len(made.lines)
-        spent = [ruled.spent(usage, ending.cost) for ruled in claim.applied]
+        found = rules.spent(usage, ending.cost)
+        spent = [found[ruled.unit] for ruled in claim.applied]
         if earlier is not None:
             pairs = zip(claim.applied, spent, before, strict=True)
             # It counted as a call when it was made.
@@ -112,7 +113,7 @@ class Settling:
         usage = ending.usage
         if usage is None:
             return
-        spent, whole = ruled.spent(usage, ending.cost), float(ruled.whole)
+        spent, whole = rules.spent(usage, ending.cost)[ruled.unit], float(ruled.whole)
         if ruled.unit == "context_window":
             window = ending.cost.context_window if ending.cost is not None else None
             if not window or usage.context_tokens is None:
@@ -136,7 +137,7 @@ class Settling:
     def _look_at_price(self, claim: Claim, ruled: Ruled, line: Line | None) -> None:
         """Tell, once per limit and model, that a limit in dollars cannot count a call."""
         key = (ruled.key, claim.call.model)
-        if ruled.unit != "usd" or ruled.limit.unpriced == "allow" or key in self._unpriced:
+        if ruled.unit != "usd" or ruled.limit.unpriced != "warn" or key in self._unpriced:
             return
         if len(self._unpriced) < _DEFERRED_KEPT:
             self._unpriced.add(key)

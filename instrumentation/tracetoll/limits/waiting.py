@@ -97,8 +97,12 @@ class WaitingRoom:
     def __bool__(self) -> bool:
         return bool(self._queues)
 
-    def enter(self, waiter: Waiter, accounts: Iterable[str]) -> None:
-        """Stand in the queues of some accounts, beside those that one stands in already."""
+    def enter(self, waiter: Waiter, accounts: Iterable[str]) -> bool:
+        """Stand in the queues of some accounts, beside those that one stands in already.
+
+        Return whether any of them is new.
+        """
+        new = False
         with self._lock:
             if not waiter.ticket:
                 waiter.ticket = next(self._tickets)
@@ -106,6 +110,8 @@ class WaitingRoom:
                 if account not in waiter.accounts:
                     waiter.accounts.add(account)
                     insort(self._queues.setdefault(account, []), waiter, key=_TICKET)
+                    new = True
+        return new
 
     def leave(self, waiter: Waiter) -> None:
         """Leave all queues, and let those behind try."""

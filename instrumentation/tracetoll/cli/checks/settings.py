@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PREFIX: Final = "TRACETOLL_"
 SECRET: Final = frozenset({"prompt_fingerprint_key"})
 # Not settings: one is for our own tests, the other for the tools of the source tree.
-_OTHERS: Final = frozenset({RAISE_FAULTS_VARIABLE, "TRACETOLL_CACHE"})
+_OTHERS: Final = frozenset({RAISE_FAULTS_VARIABLE, "TRACETOLL_CACHE", "TRACETOLL_LIMITS", "TRACETOLL_LEDGER"})
 
 
 def check_settings(environment: Mapping[str, str] | None = None) -> Section:
