@@ -67,6 +67,8 @@ class Ending:
     cost: Cost | None = None
     error: str | None = None
     missing: str | None = None
+    estimates: tuple[tuple[str, int, int], ...] = ()
+    """(token type, what was estimated for limits, what it was)"""
 
 
 class Call:

@@ -361,12 +361,15 @@ class Engine:
         finally:
             call.body = call.output = None
             self.admission.drop(call)
+            call.claim = None  # each has the other: together they would wait for the garbage collector
             span.end(ended_ns)
 
     def _account(self, call: Call, ending: Ending) -> None:
         """Tell the limits and the blocks what a call came to."""
         if call.claim is not None:
             self.admission.settle(call.claim, ending)
+            if ending.usage is not None:
+                ending.estimates = tuple(call.claim.estimates(ending.usage))
         elif ending.usage is not None:
             self.admission.charge(call, ending)
         for scope in call.scopes:

@@ -166,10 +166,9 @@ class Instruments:
             if cost is not None and cost.amount is not None and self._cost:
                 cell = (m.COST.name, cost.source)
                 cells[cell] = cells.get(cell, 0) + cost.amount
-            if usage is not None and call.claim is not None:
-                for kind, estimated, told in call.claim.estimates(usage):
-                    cell = (m.ESTIMATE_ERROR.name, f"{kind} {'over' if estimated > told else 'under'}")
-                    cells[cell] = cells.get(cell, 0) + abs(estimated - told)
+            for kind, estimated, told in ending.estimates:
+                cell = (m.ESTIMATE_ERROR.name, f"{kind} {'over' if estimated > told else 'under'}")
+                cells[cell] = cells.get(cell, 0) + abs(estimated - told)
             if ending.missing is not None:
                 cell = (m.USAGE_MISSING.name, ending.missing)
                 cells[cell] = cells.get(cell, 0) + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry.trace import get_current_span
 
@@ -17,7 +17,7 @@ from tracetoll.reading import dig, get
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from opentelemetry.context import Context
 
@@ -49,7 +49,7 @@ _new_tuple: Final = tuple.__new__
 class Kind:
     """What is known of all calls of one model on one surface of one host. Made once."""
 
-    __slots__ = ("dynamic", "learned", "longest", "own", "rules", "shapes", "target")
+    __slots__ = ("learned", "longest", "own", "rules", "shapes", "target", "wants")
 
     def __init__(self, call: Call, rules: Sequence[Ruled], learned: Learned) -> None:
         asked = (call.target.provider, call.model, call.surface.operation)
@@ -64,9 +64,32 @@ class Kind:
             if not ruled.own or ruled.dynamic
         )
         """Limits, and the account of each where all calls of this kind have the same."""
+        plain = all(not ruled.dynamic and (account or ruled.per == "trace") for ruled, account in self.rules)
+        self.wants = _wants([*self.own, *(ruled for ruled, _ in self.rules)]) if plain else None
+        """What the limits want; None where it depends on the call which of them apply."""
         self.learned = learned
         self.longest = _longest(call)
         self.shapes: dict[tuple[Asked, int, TextRates | None], dict[Ruled, Shape]] = {}
+
+
+class Wants(NamedTuple):
+    """What some limits want, beside being asked."""
+
+    prices: bool
+    caps: bool
+    """That calls have a cap."""
+    cuts: bool
+    special: bool
+
+
+def _wants(rules: Iterable[Ruled]) -> Wants:
+    prices = caps = cuts = special = False
+    for ruled in rules:
+        prices = prices or ruled.unit in _PRICED
+        caps = caps or ruled.bounds or ruled.clamps
+        cuts = cuts or ruled.cuts
+        special = special or ruled.special
+    return Wants(prices, caps, cuts, special)
 
 
 def _account_of(ruled: Ruled, told: Mapping[str, object]) -> str | None:
@@ -182,6 +205,8 @@ class Claims:
     def learn(self, claim: Claim, input_tokens: int | None, output_tokens: int | None) -> None:
         """Take what the provider counted for a call that is done."""
         learned, size = claim.learned, claim.size
+        if claim.call.surface.billed == "later":
+            self._keep_context(claim.call.response_id, (input_tokens or 0) + (output_tokens or 0))
         if learned.output.seen > _LEARNED_WELL and learned.skip():
             return
         if all(get(claim.body, name) is None for name in _CONTINUES):
@@ -191,11 +216,13 @@ class Claims:
             learned.learn_text(claim.characters, output_tokens)
             if claim.chunks:
                 learned.chunk.add(output_tokens / claim.chunks)
-        answer = claim.call.response_id
-        if answer is not None and claim.call.surface.billed == "later":
+
+    def _keep_context(self, answer: str | None, tokens: int) -> None:
+        """Remember how many tokens a conversation that the provider keeps has, for who continues it."""
+        if answer is not None:
             if len(self._contexts) >= _CONTEXTS_KEPT:
                 del self._contexts[next(iter(self._contexts))]
-            self._contexts[answer] = (input_tokens or 0) + (output_tokens or 0)
+            self._contexts[answer] = tokens
 
     # --- which limits, whose accounts --------------------------------------------------------
 
@@ -262,7 +289,9 @@ class Claims:
     def _measure(self, claim: Claim) -> None:
         """Find out how much a call takes, from its request and from what is known of its kind."""
         call, body, kind = claim.call, claim.body, claim.kind
-        rules = (*claim.applied, *claim.own)
+        wants = kind.wants
+        if wants is None or claim.scopes or claim.trace is None:
+            wants = _wants((*claim.applied, *claim.own))
         learned = claim.learned = kind.learned
         size = claim.size = size_of(body)
         before = self._context_before(body) if call.surface.billed == "later" else 0
@@ -270,38 +299,28 @@ class Claims:
         cap = _cap(claim)
         choices = get(body, "n")
         into = learned.input(size) + before
-        rates, window = self._rates(call, body, rules, into)
+        rates, window = self._rates(call, body, into) if wants.prices else (None, None)
         claim.need = Need(
             into, size.bound + before, usual, choices if type(choices) is int and choices > 1 else 1, rates, window
         )
         claim.asked = Asked(cap is not None, claim.cap_field is not None, call.streaming)
-        bounded = special = cuts = False
-        for ruled in rules:
-            bounded = bounded or ruled.bounds or ruled.clamps
-            special = special or ruled.special
-            cuts = cuts or ruled.cuts
-        claim.special = special
-        claim.watching = cuts and call.streaming
+        claim.special = wants.special
+        claim.watching = wants.cuts and call.streaming
         wanted, least = usual, LEAST_OUTPUT
         if cap is not None:
             wanted = cap
-        elif bounded and claim.cap_field is not None:
+        elif wants.caps and claim.cap_field is not None:
             wanted = kind.longest or LONGEST_UNKNOWN
-        if bounded:
+        if wants.caps:
             thinking = dig(body, _THINKING)
             if type(thinking) is int:
                 least += thinking  # a lower cap than this is refused by the provider
         least = min(least, wanted)
         claim.output = Output(wanted, min(wanted, max(usual, least)), least)
 
-    def _rates(
-        self, call: Call, body: Any, rules: Sequence[Ruled], input_tokens: int
-    ) -> tuple[TextRates | None, int | None]:
-        """Return prices and context window; nothing is looked up where no limit asks for it."""
-        for ruled in rules:
-            if ruled.unit in _PRICED and call.model is not None:
-                break
-        else:
+    def _rates(self, call: Call, body: Any, input_tokens: int) -> tuple[TextRates | None, int | None]:
+        """Return prices and context window, as far as they are known."""
+        if call.model is None:
             return None, None
         tier = get(body, "service_tier")
         rates = self._prices.rates(

@@ -47,7 +47,11 @@ class Settling:
         claim.settled = True
         call, usage = claim.call, ending.usage
         if claim.reservation is not None:
-            spent = assumed.amounts(claim, ending)
+            if usage is not None and ending.outcome == "done":
+                found = rules.spent(usage, ending.cost)
+                spent: Sequence[int] = [found[ruled.unit] for ruled in claim.applied]
+            else:
+                spent = assumed.amounts(claim, ending)
             balances = self._ledger.settle(claim.reservation, spent)
             claim.reservation = None
             if usage is None and call.surface.billed != "now" and call.response_id is not None:
@@ -104,7 +108,7 @@ class Settling:
                 for alarm in ruled.alarms:
                     if balance.before < alarm.amount <= spent:
                         self._crossed(claim, ruled, alarm, spent, line)
-        if fullest >= 0 and claim.tightest is None:
+        if fullest >= 0 and claim.tightest is None and claim.call.span.is_recording():
             ruled, balance = chosen
             claim.tightest = Standing(ruled, balance.account, balance.spent, balance.reserved)
 
