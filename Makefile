@@ -2,11 +2,14 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Tests run in so many processes; WORKERS=0 for a debugger.
+WORKERS ?= 2
+PYTEST = -m pytest -n $(WORKERS) --dist worksteal
 
 # The tests that count calls of provider SDKs: these also run against the older ones. (The local provider's own
 # tests use the SDKs as they are today to look at its answers.)
 SDK_TESTS ?= tests/test_demo.py tests/test_examples.py $(filter-out tests/test_local_provider.py, \
-	$(shell grep -lE '^(from|import) (openai|anthropic|surfaces)\b' tests/test_*.py))
+	$(shell grep -lE '^(from|import) (openai|anthropic|surfaces|limit_calls)\b' tests/test_*.py))
 
 # $(call in,newest) starts a recipe that has an environment's interpreter in $$python and its programs in $$bin.
 in = @set -eu; python="$$($(PYTHON) tools/environment.py $(1))"; bin="$$(dirname "$$python")"; cd '$(CURDIR)';
@@ -28,10 +31,10 @@ demo:
 test: lint test-newest test-middle test-oldest
 
 test-newest:
-	$(call in,newest) echo "== tests, newest SDKs"; "$$python" -m pytest $(ARGS)
+	$(call in,newest) echo "== tests, newest SDKs"; "$$python" $(PYTEST) $(ARGS)
 
 test-middle test-oldest: test-%:
-	$(call in,$*) echo "== tests, $* SDKs"; "$$python" -m pytest $(ARGS) $(SDK_TESTS)
+	$(call in,$*) echo "== tests, $* SDKs"; "$$python" $(PYTEST) $(ARGS) $(SDK_TESTS)
 
 lint:
 	$(call in,newest) echo "== lint"; \

@@ -21,7 +21,7 @@ client = OpenAI()
 def ask(question: str) -> None:
     """Make a call; it knows nothing of limits."""
     client.chat.completions.create(
-        model="gpt-4o", messages=[{"role": "user", "content": question}], max_completion_tokens=100
+        model="gpt-4o", messages=[{"role": "user", "content": question}], max_tokens=100
     )
 
 
@@ -36,4 +36,4 @@ with agent("clerk"), attribution(user_id="ada"):
     print(f"{spend.calls} calls, {spend.usage.total_tokens} tokens, ${spend.cost:.6f}, {spend.refused} refused")
 
     with limits(Limit(120, "tokens", at={1.0: "clamp"})):
-        ask("Tell me everything about bridges.")  # is sent with a lower max_completion_tokens
+        ask("Tell me everything about bridges.")  # is sent with a lower cap

@@ -11,7 +11,7 @@ from opentelemetry import context, trace
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from surfaces import client
 
-from tracetoll import Instrumentor
+from tracetoll import Instrumentor, Limit, LimitExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,28 @@ def test_what_somebody_else_accounts_for_is_left_to_them(
 
     assert () == instrumented.spans
     assert {} == instrumented.metrics()
+
+
+def test_what_somebody_else_tells_of_is_held_to_limits_all_the_same(
+    provider: LocalProvider, instrument: Callable[..., Telemetry]
+) -> None:
+    telemetry = instrument(limits=[Limit(2, "calls"), Limit(10_000, "tokens")])
+    token = context.attach(context.set_value("opentelemetry.genai.client.inference.context", value=True))
+
+    chat(provider)
+    chat(provider)
+    with pytest.raises(LimitExceeded):
+        chat(provider)
+    context.detach(token)
+
+    engine = Instrumentor().engine
+    assert engine is not None
+    handed_out = provider.handed_out
+    spent = {2, handed_out.input_tokens + handed_out.output_tokens}
+    assert spent == {balance.spent for _, balance in engine.admission.ledger.balances()}
+    assert 2 == len(provider.requests)
+    assert () == telemetry.spans
+    assert "gen_ai.client.operation.duration" not in telemetry.metrics()
 
 
 def test_an_operation_of_another_kind_is_counted_inside(provider: LocalProvider, instrumented: Telemetry) -> None:

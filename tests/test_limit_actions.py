@@ -1460,7 +1460,7 @@ def test_another_subject_has_an_account_of_its_own(provider: LocalProvider, inst
 # --- sampling --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sampler", [None, ALWAYS_OFF, TraceIdRatioBased(0.01)], ids=str)
+@pytest.mark.parametrize("sampler", [None, ALWAYS_OFF, TraceIdRatioBased(0.01)], ids=["all", "none", "1 %"])
 @pytest.mark.parametrize("case", MIXED)
 def test_sampling_changes_neither_spending_nor_refusals(
     case: Case, sampler: Sampler | None, provider: LocalProvider, instrument: Instrument

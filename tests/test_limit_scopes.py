@@ -402,7 +402,7 @@ def test_an_exception_leaves_a_block_as_it_is(provider: LocalProvider, instrumen
     assert 1 == len(provider.requests)
 
 
-@pytest.mark.parametrize("sampler", [None, ALWAYS_OFF, TraceIdRatioBased(0.01)], ids=str)
+@pytest.mark.parametrize("sampler", [None, ALWAYS_OFF, TraceIdRatioBased(0.01)], ids=["all", "none", "1 %"])
 def test_sampling_does_not_change_a_block(
     sampler: Sampler | None, provider: LocalProvider, instrument: Instrument
 ) -> None:

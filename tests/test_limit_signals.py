@@ -484,7 +484,7 @@ def test_the_tightest_clamp_is_the_one_that_is_told(provider: LocalProvider, ins
 # --- sampling --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sampler", [None, ALWAYS_OFF, TraceIdRatioBased(0.01)], ids=str)
+@pytest.mark.parametrize("sampler", [None, ALWAYS_OFF, TraceIdRatioBased(0.01)], ids=["all", "none", "1 %"])
 def test_all_that_is_told_survives_sampling(
     sampler: Sampler | None, provider: LocalProvider, instrument: Instrument
 ) -> None:

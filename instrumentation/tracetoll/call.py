@@ -98,6 +98,7 @@ class Call:
         "running",
         "scopes",
         "sent",
+        "silent",
         "span",
         "started",
         "status",
@@ -125,6 +126,8 @@ class Call:
         """The blocks of limits(...) that the call is made in."""
         self.output: Any = None
         self.response: Any = None
+        self.silent = False
+        """Whether somebody else tells of this call, so that it only counts for limits."""
         self.sent = False
         """Whether the SDK was let do its work."""
         self.received = False

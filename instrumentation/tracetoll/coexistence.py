@@ -32,12 +32,13 @@ _MARKS: Final = {
 _SUPPRESSED: Final = ("suppress_instrumentation", getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", ""))
 
 
-def suppressed(context: Context, operation: str) -> bool:
-    """Return whether a call of this kind is not ours to account for in this context."""
-    if not context:
-        return False
-    if context.get(_SUPPRESSED[0]) or context.get(_SUPPRESSED[1]):
-        return True
+def suppressed(context: Context) -> bool:
+    """Return whether instrumentation is switched off in this context."""
+    return bool(context) and bool(context.get(_SUPPRESSED[0]) or context.get(_SUPPRESSED[1]))
+
+
+def told_elsewhere(context: Context, operation: str) -> bool:
+    """Return whether somebody else already tells of a call of this kind in this context."""
     mark = _MARKS.get(operation)
     return mark is not None and context.get(mark[0]) is not None
 

@@ -14,7 +14,7 @@ from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode, set_span_in_
 from tracetoll import emission, errors, headers
 from tracetoll.attribution import current as current_attribution
 from tracetoll.call import Call, Ending, close_forgotten, current_call
-from tracetoll.coexistence import live_operation, suppressed
+from tracetoll.coexistence import live_operation, suppressed, told_elsewhere
 from tracetoll.errors import LimitExceeded
 from tracetoll.limits.admission import Admission
 from tracetoll.limits.limit import Limit
@@ -132,9 +132,9 @@ class Engine:
     def open(self, surface: Surface, target: Target, body: object, *, streaming: bool) -> Call | None:
         """Open a call; None if somebody else accounts for it.
 
-        That is so inside another call of ours (an SDK that calls another SDK), inside an operation of
-        upstream's own packages, and where instrumentation is suppressed. Raises LimitExceeded. Where the
-        call's claim is waiting, `wait` or `wait_async` comes next.
+        That is so inside another call of ours (an SDK that calls another SDK), and where instrumentation is
+        suppressed. Inside an operation of upstream's own packages a call is only held to limits. Raises
+        LimitExceeded. Where the call's claim is waiting, `wait` or `wait_async` comes next.
         """
         call = self._new(surface, target, body, streaming=streaming)
         if call is None:
@@ -184,13 +184,17 @@ class Engine:
     def _new(self, surface: Surface, target: Target, body: object, *, streaming: bool) -> Call | None:
         close_forgotten()
         current = otel_context.get_current()
-        if current_call.get() is not None or (current and suppressed(current, surface.operation)):
+        if current_call.get() is not None or suppressed(current):
+            return None
+        silent = bool(current) and told_elsewhere(current, surface.operation)
+        if silent and not self.admission.claims.rules and not current_scopes.get():
             return None
         if monotonic() > self.next_check:
             self._check_policy()
         self.prices.preload()
         call = Call(self, surface, target, text(get(body, "model")), streaming=streaming)
         call.context = current
+        call.silent = silent
         call.body = body
         call.attribution = current_attribution(self._baggage_in, current)
         call.scopes = current_scopes.get()
@@ -207,8 +211,11 @@ class Engine:
             if not fault("reading a request", error):
                 raise
         current = call.context
-        call.span = self._tracer.start_span(name, current, SpanKind.CLIENT, attributes)
-        call.context = live_operation(call.surface.operation, set_span_in_context(call.span, current))
+        if call.silent:
+            call.span = INVALID_SPAN
+        else:
+            call.span = self._tracer.start_span(name, current, SpanKind.CLIENT, attributes)
+            call.context = live_operation(call.surface.operation, set_span_in_context(call.span, current))
         if claim is not None and claim.later:
             self.admission.told(claim)
 
@@ -345,6 +352,8 @@ class Engine:
                 self.read_headers(call, response)
             ending = self._ending(call, outcome, seconds)
             self._account(call, ending)
+            if call.silent:
+                return
             if call.surface.metrics and call.sent:
                 self._instruments.record(self._series(call), call, ending)
             recording = span.is_recording()

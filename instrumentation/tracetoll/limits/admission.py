@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll.ledgers.protocol import Granted
 from tracetoll.limits import checks
-from tracetoll.limits.claiming import Claims
+from tracetoll.limits.claiming import LONGEST_UNKNOWN, Claims
 from tracetoll.limits.estimate import text_length, text_length_of_bytes
 from tracetoll.limits.following import follow
 from tracetoll.limits.settling import Settling
@@ -189,7 +189,7 @@ class Admission:
         if claim.cap_field is None:
             return
         rules = (*claim.applied, *claim.own)
-        asked, wanted = claim.asked, claim.output.wanted
+        asked, wanted = claim.asked, claim.kind.longest or LONGEST_UNKNOWN
         if claim.cap is not None:
             lowered = output < claim.cap and any(ruled.clamps for ruled in rules)
             if not lowered:

@@ -142,7 +142,8 @@ class Ruled:
         self.hard = None if self.hard_share is None else limit.bound(self.hard_share)
         """The amount that may not be exceeded, as counted; None where the limit only tells."""
         self.shadowed = limit.shadow and self.hard is not None
-        self.bounds = limit.strict and not limit.shadow and self.hard is not None
+        by_length = limit.unit not in {"calls", "input_tokens"}
+        self.bounds = limit.strict and not limit.shadow and self.hard is not None and by_length
         """Whether a call without a cap has to be given one."""
         self.alarms = tuple(Alarm(limit.bound(one.share), one) for one in limit.thresholds)
         self.first_alarm = min(alarm.amount for alarm in self.alarms)

@@ -109,7 +109,11 @@ class limits:  # noqa: N801  # reads as the statement it is used as: with limits
     __slots__ = ("_rules",)
 
     def __init__(self, *given: Limit | str) -> None:
-        self._rules = ruled([as_limit(one, "limits(...)") for one in given], default_subject="scope") if given else ()
+        self._rules = (
+            ruled([as_limit(one, "limits(...)") for one in given], default_subject="scope", prefix="block|")
+            if given
+            else ()
+        )
 
     def __enter__(self) -> Spend:
         scope = Scope(self._rules)
