@@ -20,9 +20,7 @@ client = OpenAI()
 
 def ask(question: str) -> None:
     """Make a call; it knows nothing of limits."""
-    client.chat.completions.create(
-        model="gpt-4o", messages=[{"role": "user", "content": question}], max_tokens=100
-    )
+    client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": question}], max_tokens=100)
 
 
 with agent("clerk"), attribution(user_id="ada"):

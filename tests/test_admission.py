@@ -13,6 +13,7 @@ from admission_model import (
     APIS,
     LEASE_S,
     NANO,
+    OPENAI,
     REROUTE,
     Account,
     Ask,
@@ -20,6 +21,7 @@ from admission_model import (
     Given,
     Hold,
     Model,
+    Part,
     Place,
     Request,
     given_limits,
@@ -35,13 +37,15 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
-from tracetoll import Instrumentor, LimitExceeded, attribution, limits
+from tracetoll import Instrumentor, Limit, LimitExceeded, attribution, limits
 from tracetoll.ledgers.memory import MemoryLedger
 from tracetoll.limits.scope import current_scopes
-from tracetoll.providers.openai import FETCHED_RESPONSE, RESPONSES
+from tracetoll.providers.openai import CHAT, FETCHED_RESPONSE, RESPONSES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from conftest import Telemetry
 
     from tracetoll.call import Call
     from tracetoll.ledgers.protocol import Balance
@@ -293,26 +297,26 @@ class AdmissionMachine(RuleBasedStateMachine):
         if ask.unpriced:
             assert error.limit in [given.limit for given in ask.unpriced]
             return
-        scale = error.limit.scale
-        told = [round(number * scale) for number in (error.spent, error.reserved, error.wanted)]
-        culprits = [part for part in ask.parts if part.bound is not None and part.given.limit == error.limit]
-        for part in culprits:
-            spent, reserved = self.stands(part.account) if part.account is not None else (0, 0)
-            subject = part.account.subject if part.account is not None else "call"
-            if [spent, reserved] == told[:2] and error.account.startswith(subject):
-                assert part.bound is not None
-                assert part.fixed + part.rate * ask.least <= told[2] <= part.fixed + part.rate * ask.wanted
-                assert sum(told) > part.bound
-                break
-        else:
-            pytest.fail(f"{error} is not how any account stands")
+        told = [round(number * error.limit.scale) for number in (error.spent, error.reserved, error.wanted)]
+        culprit = next((part for part in ask.parts if self.is_meant(error, part, told)), None)
+        assert culprit is not None, "no account stands as it was told"
+        assert culprit.bound is not None
+        assert culprit.fixed + culprit.rate * ask.least <= told[2] <= culprit.fixed + culprit.rate * ask.wanted
+        assert sum(told) > culprit.bound
         if may_be_granted:
-            # A limit that does not give way decides by the answer that one which does gives way to in the end.
-            assert any(reserved for _, account in ask.lines for reserved in self.stands(account)[1:])
+            # A limit that does not give way is held against the answer that one which does would give way to once
+            # nothing is in flight.
+            assert any(self.stands(account)[1] for _, account in ask.lines)
             assert any(part.gives and part.rate for part, _ in ask.lines)
-            assert any(part.rate and not part.gives for part, _ in ask.lines)
+            assert culprit.rate
             assert not culprit.gives
-            assert told[0] + told[2] > (culprit.bound or 0)
+            assert told[0] + told[2] > culprit.bound
+
+    def is_meant(self, error: LimitExceeded, part: Part, told: list[int]) -> bool:
+        spent, reserved = self.stands(part.account) if part.account is not None else (0, 0)
+        subject = part.account.subject if part.account is not None else "call"
+        standing = [spent, reserved] == told[:2] and error.account.startswith(subject)
+        return standing and part.bound is not None and part.given.limit == error.limit
 
     # --- closing -----------------------------------------------------------------------------
 
@@ -359,8 +363,10 @@ class AdmissionMachine(RuleBasedStateMachine):
     @rule(into=PORTIONS, out=PORTIONS)
     def fetch(self, into: float, out: float) -> None:
         running = next(one for one in self.running if one.pending is not None)
-        if running.settled_at != self.clock.ticks:
-            running.pending = None  # in which period it belongs is not promised
+        in_time = all(hold.period == hold.account.period for hold in running.holds)
+        if running.settled_at != self.clock.ticks or not in_time or not running.holds:
+            # Which period it belongs to is not promised, nor what it is without an account from before.
+            running.pending = None
             return
         tokens = [int(running.request.most_input * into), int(running.most_output * out)]
         answer = {
@@ -591,3 +597,50 @@ TestAdmission.settings = settings(MACHINE_SETTINGS, stateful_step_count=30)
 @pytest.fixture(autouse=True)
 def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, "tracetoll")  # limits without their subject are many here
+
+
+# --- what the machine has found ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("held", [{"at": {1.0: "clamp"}}, {"strict": True}], ids=["clamp", "strict"])
+def test_a_limit_per_call_caps_a_call_without_a_cap_of_a_model_whose_longest_answer_is_known(
+    instrument: Callable[..., Telemetry], held: dict[str, Any]
+) -> None:
+    instrument(limits=[Limit(200, per="call", **held)])
+
+    claim = opened("gpt-4o-mini").claim
+
+    assert claim is not None
+    assert {"max_completion_tokens": claim.granted_output} == claim.changes
+    assert claim.granted_output < 200
+
+
+def test_a_strict_limit_of_calls_leaves_the_length_of_answers_alone(instrument: Callable[..., Telemetry]) -> None:
+    instrument(limits=[Limit(10, "calls", strict=True), Limit(1000, "input_tokens", strict=True)])
+
+    claim = opened("acme-1").claim
+
+    assert claim is not None
+    assert {} == claim.changes
+
+
+@pytest.mark.parametrize("per", ["trace", "scope"])
+def test_the_same_limit_inside_and_outside_of_a_block_has_two_accounts(
+    instrument: Callable[..., Telemetry], caplog: pytest.LogCaptureFixture, per: str
+) -> None:
+    instrument(limits=[Limit(3, "calls", per=per)])
+
+    with limits(Limit(3, "calls", per=per)):
+        claim = opened("gpt-4o-mini").claim
+
+    assert claim is not None
+    assert 2 == len({line.account for line in claim.lines})
+    caplog.clear()  # it tells that there is no trace
+
+
+def opened(model: str) -> Call:
+    engine = Instrumentor().engine
+    assert engine is not None
+    call = engine.open(CHAT, OPENAI, {"model": model, "messages": []}, streaming=False)
+    assert call is not None
+    return call

@@ -92,7 +92,7 @@ def calls(provider: LocalProvider) -> None:
         base_url=f"{url}/v1",
         api_key="k",
         max_retries=0,
-        http_client=openai.DefaultHttpxClient(verify=False),  # noqa: S501  # loading certificates takes longest
+        http_client=openai.DefaultHttpxClient(verify=False),  # loading certificates takes longest
     ) as client:
         client.chat.completions.create(**asked)
         client.embeddings.create(model="text-embedding-3-small", input="hello")
@@ -111,7 +111,7 @@ def calls(provider: LocalProvider) -> None:
             base_url=f"{url}/v1",
             api_key="k",
             max_retries=0,
-            http_client=openai.DefaultAsyncHttpxClient(verify=False),  # noqa: S501  # there is no TLS
+            http_client=openai.DefaultAsyncHttpxClient(verify=False),  # there is no TLS
         ) as client:
             await client.chat.completions.create(**asked)
             async for _ in await client.chat.completions.create(**asked, stream=True):
