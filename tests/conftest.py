@@ -8,6 +8,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from opentelemetry.sdk import _logs as sdk_logs
 from opentelemetry.sdk._logs import export as log_export
 from opentelemetry.sdk.metrics import MeterProvider
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.sampling import Sampler
 
     from tracetoll.local_provider import Received, Reply
+
+# No test may depend on how fast the machine is.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # The names of OpenTelemetry 1.39 and later, and before.
 MEMORY_EXPORTER = getattr(log_export, "InMemoryLogRecordExporter", None) or log_export.InMemoryLogExporter

@@ -379,10 +379,10 @@ class Engine:
             self.admission.settle(call.claim, ending)
             if ending.usage is not None:
                 ending.estimates = tuple(call.claim.estimates(ending.usage))
-        elif ending.usage is not None:
+        elif self.admission.claims.rules or call.scopes:
             self.admission.charge(call, ending)
         for scope in call.scopes:
-            scope.add(ending, sent=call.sent)
+            scope.add(ending, sent=call.sent and call.surface.billed != "fetched")
         self._warn(call, ending)
 
     def _warn(self, call: Call, ending: Ending) -> None:

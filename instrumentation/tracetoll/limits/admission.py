@@ -253,6 +253,8 @@ class Admission:
 
     def charge(self, call: Call, ending: Ending) -> None:
         """Spend what is only learned of now: a call that was made earlier, or elsewhere."""
+        if ending.usage is None and call.surface.billed == "later" and call.surface.metrics:
+            self._settling.exempt(call)
         self._settling.charge(call, ending)
 
     def drop(self, call: Call) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tracetoll.limits import assumed, rules
 from tracetoll.limits.checks import with_lines
 from tracetoll.limits.limit import Crossing
 from tracetoll.limits.telling import account_text, moment
+from tracetoll.limits.windows import Rolling
 from tracetoll.safety import contained
 from tracetoll.signals import Standing
 from tracetoll_semconv import attributes as a
 from tracetoll_semconv import events
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tracetoll.call import Call, Ending
     from tracetoll.ledgers.protocol import Balance, Ledger, Line
@@ -30,6 +32,17 @@ _CALLING_BACK: Final = contained("calling a limit's callback")
 _DEFERRED_KEPT: Final = 10_000
 
 
+class Deferred(NamedTuple):
+    """What was assumed of a call whose usage will be fetched later."""
+
+    claim: Claim
+    spent: Sequence[int]
+    periods: Sequence[float | None]
+    """When the period of each account ends."""
+    since: float
+    """When that was, by the monotonic clock."""
+
+
 class Settling:
     """Settles claims with a ledger. Thread-safe."""
 
@@ -37,7 +50,8 @@ class Settling:
         self._ledger = ledger
         self._claims = claims
         self._signals = signals
-        self._deferred: dict[str, tuple[Claim, Sequence[int]]] = {}
+        self._deferred: dict[str, Deferred | None] = {}
+        """What was assumed of pending answers, by their ids; None: no limit applied to the call."""
         self._unpriced: set[tuple[str, str | None]] = set()
 
     def settle(self, claim: Claim, ending: Ending) -> None:
@@ -74,27 +88,51 @@ class Settling:
         usage = ending.usage
         if usage is None:
             return
-        earlier = self._deferred.pop(call.response_id or "", None)
-        if earlier is not None:
-            claim, before = earlier
-        else:
-            made = self._claims.make(call, {}, call.context, call.scopes)
-            if made is None or not made.lines:
-                return
-            claim, before = made, [0] * len(made.lines)
         found = rules.spent(usage, ending.cost)
-        spent = [found[ruled.unit] for ruled in claim.applied]
-        if earlier is not None:
-            pairs = zip(claim.applied, spent, before, strict=True)
-            # It counted as a call when it was made.
-            spent = [0 if ruled.unit == "calls" else now - then for ruled, now, then in pairs]
-        self._look(claim, self._ledger.charge(claim.lines, spent))
+        if call.response_id is not None and call.response_id in self._deferred:
+            earlier = self._deferred.pop(call.response_id)
+            if earlier is not None:
+                self._correct(earlier, found)
+            return
+        claim = self._claims.make(call, {}, call.context, call.scopes)
+        if claim is not None and claim.lines:
+            spent = [found[ruled.unit] for ruled in claim.applied]
+            self._look(claim, self._ledger.charge(claim.lines, spent))
+
+    def exempt(self, call: Call) -> None:
+        """Remember that no limit applied to a call whose usage will be fetched later."""
+        if call.response_id is not None:
+            self._keep(call.response_id, None)
+
+    def _correct(self, earlier: Deferred, found: Mapping[str, int]) -> None:
+        """Put what a call really took in the place of what was assumed of it."""
+        claim = earlier.claim
+        changes = []
+        for ruled, line, before, ends in zip(claim.applied, claim.lines, earlier.spent, earlier.periods, strict=True):
+            change = 0 if ruled.unit == "calls" else found[ruled.unit] - before  # it counted as a call when it was made
+            if change < 0 and self._has_passed(ruled, line, ends, earlier.since):
+                change = 0  # it would take away what others have spent since
+            changes.append(change)
+        self._look(claim, self._ledger.charge(claim.lines, changes))
+
+    def _has_passed(self, ruled: Ruled, line: Line, ends: float | None, since: float) -> bool:
+        """Return whether a call belongs to a period that is over."""
+        period = ruled.limit.period
+        if period is None:
+            return False
+        if isinstance(period, Rolling):
+            return time.monotonic() - since >= period.seconds
+        return self._ledger.balance(line).resets_at != ends
 
     def _defer(self, answer: str, claim: Claim, spent: Sequence[int]) -> None:
         """Remember what was assumed of a call whose usage will be fetched later."""
+        periods = [self._ledger.balance(line).resets_at for line in claim.lines]
+        self._keep(answer, Deferred(claim, spent, periods, time.monotonic()))
+
+    def _keep(self, answer: str, deferred: Deferred | None) -> None:
         if len(self._deferred) >= _DEFERRED_KEPT:
             del self._deferred[next(iter(self._deferred))]
-        self._deferred[answer] = (claim, spent)
+        self._deferred[answer] = deferred
 
     def _look(self, claim: Claim, balances: Sequence[Balance]) -> None:
         """Tell which thresholds were crossed, and find the account that is fullest."""
