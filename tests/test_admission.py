@@ -644,3 +644,61 @@ def opened(model: str) -> Call:
     call = engine.open(CHAT, OPENAI, {"model": model, "messages": []}, streaming=False)
     assert call is not None
     return call
+
+
+def fetch(answer: dict[str, Any]) -> None:
+    engine = Instrumentor().engine
+    assert engine is not None
+    call = engine.open(FETCHED_RESPONSE, OPENAI, {}, streaming=False)
+    assert call is not None
+    call.sent = True
+    call.answered(answer)
+
+
+def ask_in_background(name: str) -> None:
+    engine = Instrumentor().engine
+    assert engine is not None
+    body = {"model": "gpt-4o", "input": "x", "max_output_tokens": 2000}
+    call = engine.open(RESPONSES, OPENAI, body, streaming=False)
+    assert call is not None
+    call.sent = True
+    call.answered({"id": name, "status": "queued"})
+
+
+def spent() -> list[int]:
+    engine = Instrumentor().engine
+    assert engine is not None
+    return [balance.spent for _, balance in engine.admission.ledger.balances()]
+
+
+def completed(name: str, tokens: int) -> dict[str, Any]:
+    return {"id": name, "status": "completed", "usage": {"input_tokens": 10, "output_tokens": tokens - 10}}
+
+
+def test_a_pending_answer_corrects_its_own_day_only(instrument: Callable[..., Telemetry]) -> None:
+    clock = Clock()
+    ledger = MemoryLedger(wall=lambda: clock.wall, ticks=lambda: clock.ticks)
+    instrument(limits=[Limit(90_000, "tokens", window="day", strict=True)], ledger=ledger)
+
+    ask_in_background("today")
+    fetch(completed("today", 15))
+    assert [15] == spent()
+
+    ask_in_background("yesterday")
+    clock.advance(86_400)
+    ask_in_background("now")
+    fetch(completed("now", 1_900))
+    fetch(completed("yesterday", 15))
+    assert [1_900] == spent()
+
+
+@pytest.mark.parametrize("where", [{"model": "!gpt-4o"}, {"operation": "!chat"}], ids=["model", "operation"])
+def test_a_pending_answer_is_not_charged_to_limits_that_its_call_had_nothing_to_do_with(
+    instrument: Callable[..., Telemetry], where: dict[str, str]
+) -> None:
+    instrument(limits=[Limit(90_000, "tokens", where=where)])
+
+    ask_in_background("one")
+    fetch(completed("one", 15))
+
+    assert [] == spent()
