@@ -396,7 +396,6 @@ class AdmissionMachine(RuleBasedStateMachine):
             account.over |= change > 0
         running.pending = None
         for _, block in self.blocks:
-            block.calls += 2
             block.input, block.output, block.nano_usd = (
                 block.input + tokens[0],
                 block.output + tokens[1],
