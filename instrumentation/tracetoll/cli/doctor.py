@@ -36,7 +36,7 @@ def run_doctor() -> int:
         section = check()
         console.print()
         console.print(Text(section.title, style="bold"))
-        console.print(_table(section))
+        console.print(section_table(section))
         for line in section.lines:
             console.print(Text(f"  {line}"), soft_wrap=True)
         attention += [message for message in section.attention if message not in attention]
@@ -50,7 +50,8 @@ def run_doctor() -> int:
     return 1
 
 
-def _table(section: Section) -> Table:
+def section_table(section: Section) -> Table:
+    """Return what a check found as a table."""
     table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
     for head in section.heads:
         table.add_column(head, overflow="fold")
