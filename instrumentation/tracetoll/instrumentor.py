@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from tracetoll.config import Settings
+    from tracetoll.console.live import TreePrinter
     from tracetoll.ledgers.protocol import Ledger
     from tracetoll.limits.sources import Given
 
@@ -66,6 +67,7 @@ class Instrumentor:
 
     engine: Engine | None
     patches: Patches | None
+    printer: TreePrinter | None
 
     def __new__(cls) -> Self:
         """Return the one instrumentor of the process."""
@@ -75,6 +77,7 @@ class Instrumentor:
                 self = super().__new__(cls)
                 self.engine = None
                 self.patches = None
+                self.printer = None
                 cls._instance = self
             return self
 
@@ -137,6 +140,10 @@ class Instrumentor:
             for name in _wanted(found):
                 for seam in importlib.import_module(f"tracetoll.providers.{name}").SEAMS:
                     _SEAMS[type(seam)](seam, self.engine, self.patches.switch).install(self.patches)
+            if found.console == "tree":
+                from tracetoll.console.live import print_trees_of  # noqa: PLC0415  # for whoever wants it
+
+                self.printer = print_trees_of(tracer_provider)
             # Before the exporters' own exit handlers, which were registered earlier.
             atexit.register(self.engine.settle)
 
@@ -150,8 +157,11 @@ class Instrumentor:
             with _UNINSTRUMENTING:
                 atexit.unregister(self.engine.settle)
                 self.engine.settle()
+        if self.printer is not None:
+            self.printer.silence()
         self.patches = None
         self.engine = None
+        self.printer = None
 
 
 def _wanted(settings: Settings) -> list[str]:
