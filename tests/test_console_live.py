@@ -56,11 +56,25 @@ class Pieces(io.StringIO):
         return super().write(text)
 
 
+class Stalled(Pieces):
+    """A file that takes nothing until it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = threading.Event()
+        self.goes_on = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.reached.set()
+        self.goes_on.wait(60)
+        return super().write(text)
+
+
 class Application:
     """A tracer provider whose traces are printed into a file."""
 
-    def __init__(self, **settings: Any) -> None:
-        self.file = Pieces()
+    def __init__(self, file: Pieces | None = None, **settings: Any) -> None:
+        self.file = Pieces() if file is None else file
         self.exporter = InMemorySpanExporter()
         self.provider = TracerProvider(shutdown_on_exit=False)
         self.printer = TreePrinter(self.file, **{"grace_s": NEVER_S, **settings})
@@ -310,6 +324,28 @@ def test_without_rich_one_warning_says_how_to_get_it(provider: LocalProvider) ->
     assert ["traces cannot be printed as trees without rich: pip install 'tracetoll[cli]'"] == told.stderr.splitlines()
 
 
+def test_printing_imports_nothing_so_that_no_fork_finds_an_import_half_done(provider: LocalProvider) -> None:
+    program = """
+        import sys
+        from opentelemetry.sdk.trace import TracerProvider
+        from tracetoll.console import TreePrinter
+
+        provider = TracerProvider()
+        provider.add_span_processor(TreePrinter(sys.stderr))
+        before = set(sys.modules)
+        tracer = provider.get_tracer("x")
+        with tracer.start_as_current_span("Maut \N{LATIN SMALL LETTER U WITH DIAERESIS}ber \N{BRIDGE AT NIGHT} \u6a4b"):
+            tracer.start_span("chat", attributes={"gen_ai.operation.name": "chat"}).end()
+        provider.shutdown()
+        print(sorted(set(sys.modules) - before))
+    """
+
+    told = run(program, provider)
+
+    assert 1 == len(blocks(told.stderr))
+    assert "[]\n" == told.stdout
+
+
 # Instrumenting.
 
 
@@ -337,10 +373,13 @@ def test_uninstrument_makes_it_silent_and_instrument_loud_again_once(
     telemetry.tracer_provider.force_flush()
     assert "" == capsys.readouterr().err
 
+    processors = telemetry.tracer_provider._active_span_processor  # noqa: SLF001  # there must not be more each time
+    before = len(processors._span_processors)  # noqa: SLF001
     instrument(console="tree")
     chat(provider)
     telemetry.tracer_provider.force_flush()
     assert 1 == len(blocks(capsys.readouterr().err))
+    assert before == len(processors._span_processors)  # noqa: SLF001
 
 
 def test_a_printer_of_the_applications_own_is_left_alone(
@@ -473,6 +512,18 @@ def test_a_span_whose_parent_is_elsewhere_is_a_root(application: Application, is
 
     assert [["first", "total: 1 call"], ["second", "total: 1 call"]] == list(map(names, trees))
     assert {f"trace {0xABC:032x}"} == {tree[0] for tree in trees}
+
+
+def test_a_request_that_the_application_sends_to_itself_is_a_tree_of_its_own(application: Application) -> None:
+    caller = application.call(name="caller", input=1, output=1, cost=1.0)
+    own = caller.get_span_context()
+    context = SpanContext(own.trace_id, own.span_id, is_remote=True, trace_flags=own.trace_flags)
+    application.call(NonRecordingSpan(context), "served", input=2, output=1, cost=1.0).end()
+    caller.end()
+
+    trees = blocks(application.printed())
+
+    assert [["served", "total: 1 call"], ["caller", "total: 1 call"]] == list(map(names, trees))
 
 
 def test_traces_of_many_threads_do_not_mix(application: Application) -> None:
@@ -608,20 +659,8 @@ def total_of(spans: tuple[ReadableSpan, ...]) -> list[str]:
 
 
 def test_a_file_that_takes_nothing_holds_nobody_up_and_what_is_left_out_is_counted() -> None:
-    class Stalled(Pieces):
-        def __init__(self) -> None:
-            super().__init__()
-            self.reached = threading.Event()
-            self.goes_on = threading.Event()
-
-        def write(self, text: str) -> int:
-            self.reached.set()
-            self.goes_on.wait(60)
-            return super().write(text)
-
-    application = Application()
-    application.file = file = Stalled()
-    application.printer._writer._file = file  # noqa: SLF001
+    file = Stalled()
+    application = Application(file)
     application.call(name="first").end()
     assert file.reached.wait(60)
 
@@ -657,6 +696,27 @@ def test_a_forked_child_prints_its_own_traces_and_nothing_of_its_parents(applica
     open_root.end()
     trees = blocks(application.printed())
     assert [["before"], ["open in both", "└─ of the parent"]] == [names(tree)[:-1] for tree in trees]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_child_forked_while_its_parent_prints_prints_only_its_own() -> None:
+    file = Stalled()
+    application = Application(file)
+    application.call(name="being written").end()
+    assert file.reached.wait(60)
+    application.call(name="waiting").end()
+
+    def work() -> bool:
+        file.goes_on = threading.Event()
+        file.goes_on.set()
+        application.call(name="of the child").end()
+        application.provider.shutdown()
+        return [["of the child"]] == [names(tree)[:1] for tree in blocks(file.getvalue())]
+
+    assert in_child(work)
+    file.goes_on.set()
+    assert [["being written"], ["waiting"]] == [names(tree)[:1] for tree in blocks(application.printed())]
+    application.provider.shutdown()
 
 
 def test_a_span_that_ends_while_another_is_taken_in_waits_for_nobody(application: Application) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import atexit
-import importlib.util
+import io
 import logging
 import threading
 import time
@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from tracetoll.console.amounts import is_call, read
 from tracetoll.console.gather import Gatherer
 from tracetoll.console.nodes import Node
+from tracetoll.console.tree import Tree, console_for
 from tracetoll.console.writer import Writer
 from tracetoll.forks import call_in_child
 from tracetoll.safety import contained
@@ -77,7 +78,9 @@ class TreePrinter(SpanProcessor):
         """Print what starts from now on."""
         if self._is_on:
             return
-        if importlib.util.find_spec("rich") is None:
+        try:
+            _import_all_of_rich()
+        except ImportError:
             log.warning("traces cannot be printed as trees without rich: pip install 'tracetoll[cli]'")
             return
         self._events.clear()
@@ -207,6 +210,12 @@ def print_trees_of(provider: TracerProvider | None) -> TreePrinter | None:
     if printer.is_on and known is None:
         add(printer)
     return printer if printer.is_on else None
+
+
+def _import_all_of_rich() -> None:
+    """Import here and now what printing imports: a child that is forked in the middle of an import waits for ever."""
+    sample = Tree([Node((0, 0), "\N{BRIDGE AT NIGHT}", 0, end=0)])  # a wide sign needs a table that rich loads late
+    console_for(io.StringIO(), sample).print(sample)
 
 
 def _key(context: SpanContext) -> SpanKey:
