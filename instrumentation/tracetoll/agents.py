@@ -10,13 +10,15 @@ import functools
 import inspect
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from opentelemetry import trace
+from opentelemetry import context, trace
 from opentelemetry.trace import SpanKind, StatusCode
 
 from tracetoll import errors
 from tracetoll.attribution import attribution
+from tracetoll.attribution import current as current_attribution
+from tracetoll.runs import Run, running_agent
 from tracetoll.version import __version__
 from tracetoll_semconv import attributes as a
 
@@ -24,54 +26,101 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
     from types import TracebackType
 
-    from opentelemetry.trace import Span, TracerProvider
+    from opentelemetry.trace import Span, Tracer
+
+    from tracetoll.runs import Kind, Runs
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _SCOPE: Final = "tracetoll"
-_entered: ContextVar[tuple[Span, Any, Any] | None] = ContextVar("tracetoll_operations", default=None)
-_tracer_provider: TracerProvider | None = None
+_NOBODY: Final[frozenset[str]] = frozenset()
 
 
-def use_tracer_provider(provider: TracerProvider | None) -> None:
-    """Set where agent and tool spans go; None: the global provider."""
-    global _tracer_provider  # noqa: PLW0603  # set once, by instrument()
-    _tracer_provider = provider
+class Connection(NamedTuple):
+    """Where spans and numbers of agents and tools go, as instrument() says."""
+
+    tracer: Tracer | None = None
+    """None: one of the global provider."""
+    runs: Runs | None = None
+    """None: there are no metrics."""
+    baggage_in: frozenset[str] = _NOBODY
+    """Entries of incoming baggage that are taken as attribution."""
+
+
+_entered: ContextVar[tuple[Run, Any, Any] | None] = ContextVar("tracetoll_operations", default=None)
+_connected = Connection()
+
+
+def connect(connection: Connection) -> None:
+    """Set where spans and numbers of agents and tools go."""
+    global _connected  # noqa: PLW0603  # set once, by instrument()
+    _connected = connection
+
+
+def disconnect() -> None:
+    """Make no more metrics. Spans still go where they went."""
+    connect(Connection(_connected.tracer))
 
 
 class Operation:
     """A block or function of the application that is a span of its own."""
 
-    __slots__ = ("_attributes", "_attribution", "_name")
+    __slots__ = ("_attributes", "_attribution", "_kind", "_name")
 
-    def __init__(self, name: str, attributes: Mapping[str, str], attribution_keys: Mapping[str, str]) -> None:
+    def __init__(
+        self, kind: Kind, name: str, attributes: Mapping[str, str], attribution_keys: Mapping[str, str]
+    ) -> None:
+        self._kind: Kind = kind
         self._name = name
         self._attributes = attributes
         self._attribution = attribution_keys
 
-    def _start(self) -> Span:
-        tracer = trace.get_tracer(_SCOPE, __version__, _tracer_provider)
-        return tracer.start_span(self._name, kind=SpanKind.INTERNAL, attributes=self._attributes)
+    def _start(self) -> Run:
+        connected = _connected
+        if connected.runs is not None:
+            connected.runs.make_room()
+        if self._kind == "tool":
+            outer = running_agent.get()
+            if outer is not None:
+                outer.called_tool()
+        tracer = connected.tracer or trace.get_tracer(_SCOPE, __version__)
+        told = current_attribution(connected.baggage_in, context.get_current())
+        attributes = {**told, **self._attributes} if told else self._attributes
+        span = tracer.start_span(self._name, kind=SpanKind.INTERNAL, attributes=attributes)
+        return Run(self._kind, self._attributes, told, span)
+
+    @staticmethod
+    def _end(run: Run) -> None:
+        run.end()
+        run.span.end()
+        if _connected.runs is not None:
+            _connected.runs.ran(run)
 
     @contextmanager
-    def _running(self, span: Span) -> Iterator[Span]:
+    def _running(self, run: Run) -> Iterator[Span]:
         """Make the span current, and record what the block raises."""
-        with (
-            attribution(**self._attribution),
-            trace.use_span(span, record_exception=False, set_status_on_exception=False),
-        ):
-            try:
-                yield span
-            except Exception as error:
-                _fail(span, error)
-                raise
+        outer = running_agent.get()
+        if run.kind == "agent":
+            running_agent.set(run)
+        try:
+            with (
+                trace.use_span(run.span, record_exception=False, set_status_on_exception=False),
+                attribution(**self._attribution),
+            ):
+                try:
+                    yield run.span
+                except Exception as error:
+                    _fail(run, error)
+                    raise
+        finally:
+            running_agent.set(outer)
 
     def __enter__(self) -> Span:
-        span = self._start()
-        running = self._running(span)
+        run = self._start()
+        running = self._running(run)
         entered = running.__enter__()
         # On a stack in the context, not on self: one object may be entered by many tasks at once.
-        _entered.set((span, running, _entered.get()))
+        _entered.set((run, running, _entered.get()))
         return entered
 
     def __exit__(
@@ -80,12 +129,12 @@ class Operation:
         top = _entered.get()
         if top is None:
             return
-        span, running, outer = top
+        run, running, outer = top
         _entered.set(outer)
         try:
             running.__exit__(kind, error, trace_back)
         finally:
-            span.end()
+            self._end(run)
 
     def __call__(self, function: F) -> F:
         """Return `function` with each of its calls in a span; what kind of function it is stays."""
@@ -103,38 +152,38 @@ class Operation:
     def _wrap_function(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            span = self._start()
+            run = self._start()
             try:
-                with self._running(span):
+                with self._running(run):
                     return function(*args, **kwargs)
             finally:
-                span.end()
+                self._end(run)
 
         return wrapper
 
     def _wrap_coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            span = self._start()
+            run = self._start()
             try:
-                with self._running(span):
+                with self._running(run):
                     return await function(*args, **kwargs)
             finally:
-                span.end()
+                self._end(run)
 
         return wrapper
 
     def _wrap_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            span = self._start()
-            steps = function(*args, **kwargs)
+            run = self._start()
             sent: Any = None
             thrown: BaseException | None = None
             try:
+                steps = function(*args, **kwargs)
                 while True:
                     # Current only while the generator's own code runs: never across a yield.
-                    with self._running(span):
+                    with self._running(run):
                         try:
                             step = steps.send(sent) if thrown is None else steps.throw(thrown)
                         except StopIteration as stop:
@@ -143,25 +192,26 @@ class Operation:
                     try:
                         sent = yield step
                     except GeneratorExit:
-                        steps.close()
+                        with self._running(run):
+                            steps.close()
                         raise
                     except BaseException as error:  # noqa: BLE001  # handed on into the generator
                         thrown = error
             finally:
-                span.end()
+                self._end(run)
 
         return wrapper
 
     def _wrap_async_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-            span = self._start()
-            steps = function(*args, **kwargs)
+            run = self._start()
             sent: Any = None
             thrown: BaseException | None = None
             try:
+                steps = function(*args, **kwargs)
                 while True:
-                    with self._running(span):
+                    with self._running(run):
                         try:
                             step = await (steps.asend(sent) if thrown is None else steps.athrow(thrown))
                         except StopAsyncIteration:
@@ -170,29 +220,31 @@ class Operation:
                     try:
                         sent = yield step
                     except GeneratorExit:
-                        await steps.aclose()
+                        with self._running(run):
+                            await steps.aclose()
                         raise
                     except BaseException as error:  # noqa: BLE001  # handed on into the generator
                         thrown = error
             finally:
-                span.end()
+                self._end(run)
 
         return wrapper
 
 
-def _fail(span: Span, error: Exception) -> None:
+def _fail(run: Run, error: Exception) -> None:
     limited = isinstance(error, errors.LimitExceeded)
-    span.set_attribute(a.ERROR_TYPE, errors.BUDGET_EXCEEDED if limited else errors.class_name(error))
-    span.set_status(StatusCode.ERROR, str(error) if limited else errors.description(error))
+    run.error = errors.BUDGET_EXCEEDED if limited else errors.class_name(error)
+    run.span.set_attribute(a.ERROR_TYPE, run.error)
+    run.span.set_status(StatusCode.ERROR, str(error) if limited else errors.description(error))
 
 
 def agent(name: str) -> Operation:
     """Return an `invoke_agent` span for a block or a function; calls made inside carry the agent's name."""
     attributes = {a.GEN_AI_OPERATION_NAME: "invoke_agent", a.GEN_AI_AGENT_NAME: name}
-    return Operation(f"invoke_agent {name}", attributes, {"agent_name": name})
+    return Operation("agent", f"invoke_agent {name}", attributes, {"agent_name": name})
 
 
 def tool(name: str) -> Operation:
     """Return an `execute_tool` span for a block or a function, a tool of type `function`."""
     attributes = {a.GEN_AI_OPERATION_NAME: "execute_tool", a.GEN_AI_TOOL_NAME: name, a.GEN_AI_TOOL_TYPE: "function"}
-    return Operation(f"execute_tool {name}", attributes, {})
+    return Operation("tool", f"execute_tool {name}", attributes, {})

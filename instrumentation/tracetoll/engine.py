@@ -23,6 +23,7 @@ from tracetoll.limits.scope import current_scopes
 from tracetoll.pricing import Asked, Prices
 from tracetoll.providers.words import convert_all
 from tracetoll.reading import get, text, view
+from tracetoll.runs import running_agent
 from tracetoll.safety import contained, fault
 from tracetoll_semconv import attributes as a
 
@@ -186,8 +187,13 @@ class Engine:
         current = otel_context.get_current()
         if current_call.get() is not None or suppressed(current):
             return None
+        agent = running_agent.get()
+        if agent is not None and not (surface.inference and surface.metrics and not surface.batch):
+            agent = None
         silent = bool(current) and told_elsewhere(current, surface.operation)
         if silent and not self.admission.claims.rules and not current_scopes.get():
+            if agent is not None:
+                agent.called_model()
             return None
         if monotonic() > self.next_check:
             self._check_policy()
@@ -195,6 +201,7 @@ class Engine:
         call = Call(self, surface, target, text(get(body, "model")), streaming=streaming)
         call.context = current
         call.silent = silent
+        call.run = agent
         call.body = body
         call.attribution = current_attribution(self._baggage_in, current)
         call.scopes = current_scopes.get()
@@ -283,7 +290,7 @@ class Engine:
         call = self._new(surface, target, {"model": model or get(answer, surface.answer.model)}, streaming=False)
         if call is not None:
             self._begin(call)
-            call.sent = True
+            call.go()
             call.answered(answer)
 
     def _start(

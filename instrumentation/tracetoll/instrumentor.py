@@ -13,7 +13,7 @@ import wrapt
 from opentelemetry import metrics, trace
 from opentelemetry._logs import get_logger
 
-from tracetoll.agents import use_tracer_provider
+from tracetoll import agents
 from tracetoll.attribution import send_as_baggage
 from tracetoll.config import read_settings
 from tracetoll.content import Content
@@ -120,19 +120,22 @@ class Instrumentor:
         accounts = open_ledger(ledger or os.environ.get("TRACETOLL_LEDGER"))
         with _INSTRUMENTING:
             send_as_baggage(found.baggage_out)
-            use_tracer_provider(tracer_provider)
+            tracer = trace.get_tracer(SCOPE, __version__, tracer_provider)
             logger = get_logger(SCOPE, __version__, logger_provider)
             meter = metrics.get_meter(SCOPE, __version__, meter_provider)
+            instruments = Instruments(meter, found.metrics, found.metric_attributes)
             self.engine = Engine(
                 found,
-                tracer=trace.get_tracer(SCOPE, __version__, tracer_provider),
-                instruments=Instruments(meter, found.metrics),
+                tracer=tracer,
+                instruments=instruments,
                 usage_log=UsageLog(logger, wanted=found.usage_log),
                 content=Content(found, logger),
                 signals=Signals(logger, meter, found.metric_attributes),
                 ledger=accounts,
             )
             self.engine.hold_to(sources)
+            runs = instruments if "agents" in found.metrics else None
+            agents.connect(agents.Connection(tracer, runs, found.baggage_in))
             self.patches = Patches()
             for name in _wanted(found):
                 for seam in importlib.import_module(f"tracetoll.providers.{name}").SEAMS:
@@ -148,6 +151,7 @@ class Instrumentor:
         self.patches.undo()
         if self.engine is not None:
             with _UNINSTRUMENTING:
+                agents.disconnect()
                 atexit.unregister(self.engine.settle)
                 self.engine.settle()
         self.patches = None
