@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -185,6 +186,37 @@ def test_samplers_see_the_attribution_on_agents_and_tools() -> None:
         assert {**whose, "gen_ai.agent.name": by}.items() <= started.seen[name].items()
 
 
+def test_descriptions_types_and_ids_are_on_the_span(instrumented: Telemetry) -> None:
+    with (
+        agent("planner", description="Plans trips."),
+        tool("search", description="Searches.", type="datastore", call_id="call_7"),
+    ):
+        pass
+
+    inner, outer = (dict(span.attributes or {}) for span in instrumented.spans)
+    assert "Plans trips." == outer["gen_ai.agent.description"]
+    assert {
+        "gen_ai.tool.description": "Searches.",
+        "gen_ai.tool.type": "datastore",
+        "gen_ai.tool.call.id": "call_7",
+    }.items() <= inner.items()
+
+
+def test_the_id_of_one_call_is_refused_for_a_decorator() -> None:
+    with pytest.raises(TypeError, match="with tool"):
+
+        @tool("search", call_id="call_7")
+        def search() -> None: ...
+
+
+@pytest.mark.parametrize("what", [agent, tool])
+def test_a_forgotten_name_is_told_with_the_way_out(what: Any) -> None:
+    with pytest.raises(TypeError, match=r"a name is wanted, as in @"):
+
+        @what
+        def search() -> None: ...
+
+
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), KeyboardInterrupt()])
 def test_a_cancelled_run_is_no_error(error: BaseException, instrumented: Telemetry) -> None:
     with pytest.raises(type(error)), agent("planner"):
@@ -236,6 +268,124 @@ def test_what_a_generator_does_when_it_is_left_belongs_to_it(instrumented: Telem
 
     inner, outer = instrumented.spans
     assert outer.context.span_id == inner.parent.span_id
+
+
+# --- what can be decorated ---------------------------------------------------------------------
+
+
+class Desk:
+    """Each kind of method, with a decorator on either side of another one."""
+
+    def __init__(self) -> None:
+        self.number = 7
+
+    @tool("desk")
+    def method(self) -> int:
+        return self.number
+
+    @tool("desk")
+    @classmethod
+    def outer_class_method(cls) -> str:
+        return cls.__name__
+
+    @classmethod
+    @tool("desk")
+    def inner_class_method(cls) -> str:
+        return cls.__name__
+
+    @tool("desk")
+    @staticmethod
+    def outer_static_method(number: int) -> int:
+        return number
+
+    @staticmethod
+    @tool("desk")
+    async def inner_static_method(number: int) -> int:
+        """Return the number."""
+        return number
+
+    def bare(self) -> int:
+        """Return the number."""
+        return self.number
+
+    async def bare_async(self) -> int:
+        return self.number
+
+
+class Clerk:
+    """Answers."""
+
+    async def __call__(self, number: int) -> int:
+        return number
+
+
+def test_methods_of_every_kind_work(instrumented: Telemetry) -> None:
+    desk = Desk()
+    bound, bound_async = tool("desk")(desk.bare), tool("desk")(desk.bare_async)
+
+    assert [7, "Desk", "Desk", "Desk", 3, 7] == [
+        desk.method(),
+        Desk.outer_class_method(),
+        desk.outer_class_method(),
+        Desk.inner_class_method(),
+        desk.outer_static_method(3),
+        bound(),
+    ]
+    assert [3, 7] == [asyncio.run(Desk.inner_static_method(3)), asyncio.run(bound_async())]
+    assert 8 == len(instrumented.spans)
+    assert {"execute_tool desk"} == {span.name for span in instrumented.spans}
+    assert ("bare", "Return the number.") == (bound.__name__, bound.__doc__)
+    assert inspect.iscoroutinefunction(bound_async)
+    assert inspect.iscoroutinefunction(Desk.inner_static_method)
+
+
+def test_partials_work(instrumented: Telemetry) -> None:
+    def add(one: int, other: int) -> int:
+        """Return the sum."""
+        return one + other
+
+    async def add_async(one: int, other: int) -> int:
+        return one + other
+
+    plain = tool("add")(functools.partial(add, 1))
+    coroutine = tool("add")(functools.partial(functools.partial(add_async, 1), 2))
+
+    assert [3, 3] == [plain(2), asyncio.run(coroutine())]
+    assert ("add", "Return the sum.") == (plain.__name__, plain.__doc__)
+    assert "other" in inspect.signature(plain).parameters
+    assert inspect.iscoroutinefunction(coroutine)
+    assert 2 == len(instrumented.spans)
+
+
+def test_an_object_that_can_be_called_works(instrumented: Telemetry) -> None:
+    ask = agent("clerk")(Clerk())
+
+    assert inspect.iscoroutinefunction(ask)
+    assert 3 == asyncio.run(ask(3))
+    assert "invoke_agent clerk" == instrumented.only_span().name
+    assert ("Clerk", "Answers.") == (ask.__name__, ask.__doc__)
+
+
+def test_a_class_whose_objects_are_called_stays_a_class(instrumented: Telemetry) -> None:
+    @agent("teller")
+    class Teller(Clerk):
+        pass
+
+    teller = Teller()
+
+    assert isinstance(teller, Teller)
+    assert () == instrumented.spans
+    assert 3 == asyncio.run(teller(3))
+    assert 4 == asyncio.run(Clerk()(4))
+    assert "invoke_agent teller" == instrumented.only_span().name
+
+
+def test_a_class_whose_objects_cannot_be_called_is_refused() -> None:
+    with pytest.raises(TypeError, match="decorate the method"):
+
+        @agent("planner")
+        class Planner:
+            pass
 
 
 def test_spans_do_without_instrument_and_metrics_end_with_uninstrument(
@@ -302,7 +452,7 @@ def test_each_agent_counts_its_own_calls_only(provider: LocalProvider, instrumen
 
 
 def test_the_metrics_have_upstreams_units_boundaries_and_exemplars(instrumented: Telemetry) -> None:
-    with agent("planner"), tool("search"):
+    with agent("planner"), tool("search", type="extension"):
         pass
 
     found = instrumented.metrics()
@@ -311,7 +461,7 @@ def test_the_metrics_have_upstreams_units_boundaries_and_exemplars(instrumented:
     assert {
         "gen_ai.agent.name": "planner",
         "gen_ai.tool.name": "search",
-        "gen_ai.tool.type": "function",
+        "gen_ai.tool.type": "extension",
     } == dict(tool_point.attributes)
     assert (0.01, 0.1) == (tool_point.explicit_bounds[0], agent_point.explicit_bounds[0])
     assert [span.context.span_id for span in instrumented.spans] == [

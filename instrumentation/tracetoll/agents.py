@@ -1,7 +1,8 @@
 """Spans for the application's own agents and tools, with upstream's names and attributes.
 
 `agent("planner")` makes an `invoke_agent` span and `tool("search")` an `execute_tool` span. Both are a
-context manager and a decorator for functions, coroutines, generators and asynchronous generators.
+context manager and a decorator for functions, coroutines, generators and asynchronous generators, for methods of
+every kind, and for objects that can be called.
 """
 
 from __future__ import annotations
@@ -137,17 +138,44 @@ class Operation:
             self._end(run)
 
     def __call__(self, function: F) -> F:
-        """Return `function` with each of its calls in a span; what kind of function it is stays."""
+        """Return `function` with each of its calls in a span; what kind of function it is stays.
+
+        A class whose objects are called stays the class, with its `__call__` in a span. Raises TypeError for a
+        class whose objects cannot be called, and where the span has the id of one call.
+        """
+        if a.GEN_AI_TOOL_CALL_ID in self._attributes:
+            msg = "tool(call_id=...) is one call: use it as `with tool(...):`, not as a decorator"
+            raise TypeError(msg)
         wrapped: Any
-        if inspect.isasyncgenfunction(function):
+        given: Any = function
+        if isinstance(given, classmethod | staticmethod):
+            wrapped = type(given)(self(given.__func__))
+        elif isinstance(given, type):
+            wrapped = self._wrap_class(given)
+        else:
+            wrapped = self._wrap(given)
+        return wrapped  # type: ignore[no-any-return]  # functools.wraps keeps the signature
+
+    def _wrap_class(self, given: Any) -> Any:
+        if not any("__call__" in of.__dict__ for of in given.__mro__):
+            msg = f"objects of {given.__name__} cannot be called; decorate the method that is to have a span"
+            raise TypeError(msg)
+        given.__call__ = self._wrap(given.__call__)
+        return given
+
+    def _wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        runs = function
+        if not inspect.isroutine(function) and not isinstance(function, functools.partial):
+            runs = getattr(function, "__call__", function)  # noqa: B004  # an object's own method says what it is
+        if inspect.isasyncgenfunction(runs):
             wrapped = self._wrap_async_generator(function)
-        elif inspect.iscoroutinefunction(function):
+        elif inspect.iscoroutinefunction(runs):
             wrapped = self._wrap_coroutine(function)
-        elif inspect.isgeneratorfunction(function):
+        elif inspect.isgeneratorfunction(runs):
             wrapped = self._wrap_generator(function)
         else:
             wrapped = self._wrap_function(function)
-        return wrapped  # type: ignore[no-any-return]  # functools.wraps keeps the signature
+        return _named_like(function, wrapped)
 
     def _wrap_function(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
@@ -231,6 +259,19 @@ class Operation:
         return wrapper
 
 
+def _named_like(function: Any, wrapped: Callable[..., Any]) -> Callable[..., Any]:
+    """Give `wrapped` a name where functools.wraps() found none: that of what a partial calls, of an object's class."""
+    if hasattr(function, "__name__"):
+        return wrapped
+    named = function
+    while isinstance(named, functools.partial):
+        named = named.func
+    if not hasattr(named, "__name__"):
+        named = type(named)
+    wrapped.__name__, wrapped.__qualname__, wrapped.__doc__ = named.__name__, named.__qualname__, named.__doc__
+    return wrapped
+
+
 def _fail(run: Run, error: Exception) -> None:
     limited = isinstance(error, errors.LimitExceeded)
     run.error = errors.BUDGET_EXCEEDED if limited else errors.class_name(error)
@@ -238,13 +279,40 @@ def _fail(run: Run, error: Exception) -> None:
     run.span.set_status(StatusCode.ERROR, str(error) if limited else errors.description(error))
 
 
-def agent(name: str) -> Operation:
+def _checked(name: str, what: str) -> str:
+    if not isinstance(name, str):
+        msg = f"{what}({name!r}): a name is wanted, as in @{what}({what!r})"
+        raise TypeError(msg)
+    return name
+
+
+def agent(name: str, *, description: str | None = None) -> Operation:
     """Return an `invoke_agent` span for a block or a function; calls made inside carry the agent's name."""
-    attributes = {a.GEN_AI_OPERATION_NAME: "invoke_agent", a.GEN_AI_AGENT_NAME: name}
+    attributes = {a.GEN_AI_OPERATION_NAME: "invoke_agent", a.GEN_AI_AGENT_NAME: _checked(name, "agent")}
+    if description is not None:
+        attributes[a.GEN_AI_AGENT_DESCRIPTION] = description
     return Operation("agent", f"invoke_agent {name}", attributes, {"agent_name": name})
 
 
-def tool(name: str) -> Operation:
-    """Return an `execute_tool` span for a block or a function, a tool of type `function`."""
-    attributes = {a.GEN_AI_OPERATION_NAME: "execute_tool", a.GEN_AI_TOOL_NAME: name, a.GEN_AI_TOOL_TYPE: "function"}
+def tool(
+    name: str,
+    *,
+    description: str | None = None,
+    type: str = "function",  # noqa: A002  # upstream's name: gen_ai.tool.type
+    call_id: str | None = None,
+) -> Operation:
+    """Return an `execute_tool` span for a block or a function.
+
+    `type` is `function` (run by the client), `extension` (on the agent's side) or `datastore`. `call_id` is the id
+    that the model gave to its tool call, for `with` only.
+    """
+    attributes = {
+        a.GEN_AI_OPERATION_NAME: "execute_tool",
+        a.GEN_AI_TOOL_NAME: _checked(name, "tool"),
+        a.GEN_AI_TOOL_TYPE: type,
+    }
+    if description is not None:
+        attributes[a.GEN_AI_TOOL_DESCRIPTION] = description
+    if call_id is not None:
+        attributes[a.GEN_AI_TOOL_CALL_ID] = call_id
     return Operation("tool", f"execute_tool {name}", attributes, {})
