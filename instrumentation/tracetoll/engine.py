@@ -16,6 +16,7 @@ from tracetoll.attribution import current as current_attribution
 from tracetoll.call import Call, Ending, close_forgotten, current_call
 from tracetoll.coexistence import live_operation, suppressed, told_elsewhere
 from tracetoll.errors import LimitExceeded
+from tracetoll.limits import travelling
 from tracetoll.limits.admission import Admission
 from tracetoll.limits.limit import Limit
 from tracetoll.limits.rules import ruled
@@ -30,6 +31,7 @@ from tracetoll_semconv import attributes as a
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from opentelemetry.context import Context
     from opentelemetry.trace import Tracer
 
     from tracetoll.call import Outcome
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from tracetoll.instruments import Instruments, Series
     from tracetoll.ledgers.protocol import Ledger
     from tracetoll.limits.claim import Claim
+    from tracetoll.limits.scope import Scope
     from tracetoll.limits.sources import Sources
     from tracetoll.pricing import Cost
     from tracetoll.providers.words import AttributeValue, Surface
@@ -123,7 +126,11 @@ class Engine:
         self.next_check = float("inf")
         self._sources: Sources
         self._aliases = emission.alias_pairs(settings.aliases)
-        self._baggage_in = settings.baggage_in
+        self.baggage_in = settings.baggage_in - {travelling.ENTRY}
+        self.travel = travelling.Travelling(self.admission.claims, ledger, settings)
+        self.baggage_more = self.travel.left if travelling.ENTRY in settings.baggage_out else None
+        """What puts limits into the baggage of a block; None: they do not travel."""
+        self._scopes_in = self.travel.scopes if travelling.ENTRY in settings.baggage_in else None
         self._pending = Seen()
         self._past = Seen()
         self._starts: dict[tuple[int, int, str | None], tuple[Target, str, Mapping[str, AttributeValue]]] = {}
@@ -191,7 +198,8 @@ class Engine:
         if agent is not None and not (surface.inference and surface.metrics and not surface.batch):
             agent = None
         silent = bool(current) and told_elsewhere(current, surface.operation)
-        if silent and not self.admission.claims.rules and not current_scopes.get():
+        scopes = self.scopes(current)
+        if silent and not self.admission.claims.rules and not scopes:
             if agent is not None:
                 agent.called_model()
             return None
@@ -203,9 +211,13 @@ class Engine:
         call.silent = silent
         call.run = agent
         call.body = body
-        call.attribution = current_attribution(self._baggage_in, current)
-        call.scopes = current_scopes.get()
+        call.attribution = current_attribution(self.baggage_in, current)
+        call.scopes = scopes
         return call
+
+    def scopes(self, within: Context) -> tuple[Scope, ...]:
+        """Return the blocks of limits(...) that are around, and the request where its limits came with it."""
+        return current_scopes.get() if self._scopes_in is None else self._scopes_in(within)
 
     def _begin(self, call: Call) -> None:
         """Start a call's span, with everything that samplers may want to see."""

@@ -21,6 +21,7 @@ from tracetoll.engine import Engine
 from tracetoll.instruments import Instruments
 from tracetoll.ledgers import open_ledger
 from tracetoll.limits.sources import Sources
+from tracetoll.limits.travelling import ENTRY
 from tracetoll.observed import ObservedSeam
 from tracetoll.patching import Patches
 from tracetoll.providers.words import Observed, Stainless
@@ -119,7 +120,6 @@ class Instrumentor:
         sources = Sources(limits, found.policy, os.environ, found.policy_check_s)
         accounts = open_ledger(ledger or os.environ.get("TRACETOLL_LEDGER"))
         with _INSTRUMENTING:
-            send_as_baggage(found.baggage_out)
             tracer = trace.get_tracer(SCOPE, __version__, tracer_provider)
             logger = get_logger(SCOPE, __version__, logger_provider)
             meter = metrics.get_meter(SCOPE, __version__, meter_provider)
@@ -134,8 +134,9 @@ class Instrumentor:
                 ledger=accounts,
             )
             self.engine.hold_to(sources)
+            send_as_baggage(found.baggage_out - {ENTRY}, self.engine.baggage_more)
             runs = instruments if "agents" in found.metrics else None
-            agents.connect(agents.Connection(tracer, runs, found.baggage_in))
+            agents.connect(agents.Connection(tracer, runs, self.engine.baggage_in))
             self.patches = Patches()
             for name in _wanted(found):
                 for seam in importlib.import_module(f"tracetoll.providers.{name}").SEAMS:
@@ -152,6 +153,7 @@ class Instrumentor:
         if self.engine is not None:
             with _UNINSTRUMENTING:
                 agents.disconnect()
+                send_as_baggage(())
                 atexit.unregister(self.engine.settle)
                 self.engine.settle()
         self.patches = None

@@ -7,12 +7,18 @@ from contextvars import ContextVar
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from opentelemetry import context
+
+from tracetoll.attribution import travelling
 from tracetoll.limits.rules import ruled
 from tracetoll.limits.sources import as_limit
 from tracetoll.usage import NANO, Usage
 
 if TYPE_CHECKING:
+    from contextvars import Token
     from types import TracebackType
+
+    from opentelemetry.context import Context
 
     from tracetoll.call import Ending
     from tracetoll.limits.limit import Limit
@@ -26,6 +32,7 @@ _entered: ContextVar[_Entered | None] = ContextVar("tracetoll_limits_entered", d
 class _Entered(NamedTuple):
     outer: tuple[Scope, ...]
     before: _Entered | None
+    token: Token[Context] | None
 
 
 class Spend:
@@ -76,9 +83,9 @@ class Scope:
 
     __slots__ = ("id", "limits", "spend")
 
-    def __init__(self, rules: tuple[Ruled, ...]) -> None:
+    def __init__(self, rules: tuple[Ruled, ...] = (), identity: str | None = None) -> None:
         # Accounts carry the block's id, so limits of different blocks never share one.
-        self.id = f"scope:{next(_ids)}"
+        self.id = identity or f"scope:{next(_ids)}"
         self.limits = rules
         self.spend = Spend()
 
@@ -118,9 +125,12 @@ class limits:  # noqa: N801  # reads as the statement it is used as: with limits
     def __enter__(self) -> Spend:
         scope = Scope(self._rules)
         outer = current_scopes.get()
-        # On a stack in the context, not on self: one object may be entered by many tasks at once.
-        _entered.set(_Entered(outer, _entered.get()))
         current_scopes.set((*outer, scope))
+        here = context.get_current()
+        carried = travelling(here)
+        token = context.attach(carried) if carried is not here else None
+        # On a stack in the context, not on self: one object may be entered by many tasks at once.
+        _entered.set(_Entered(outer, _entered.get(), token))
         return scope.spend
 
     def __exit__(
@@ -129,6 +139,8 @@ class limits:  # noqa: N801  # reads as the statement it is used as: with limits
         entered = _entered.get()
         if entered is None:
             return
+        if entered.token is not None:
+            context.detach(entered.token)
         current_scopes.set(entered.outer)
         _entered.set(entered.before)
 
