@@ -163,6 +163,9 @@ class Call:
     def go(self) -> None:
         """Note that the SDK is let do its work, or has done it."""
         self.sent = True
+        if self.surface.billed != "fetched":
+            for scope in self.scopes:
+                scope.begin()
         if self.run is not None:
             self.run.called_model()
 

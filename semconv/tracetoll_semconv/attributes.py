@@ -407,6 +407,39 @@ RATE_LIMIT_TOKENS_REMAINING: Final = "tracetoll.rate_limit.tokens.remaining"
 RATE_LIMIT_TOKENS_RESET_SECONDS: Final = "tracetoll.rate_limit.tokens.reset_seconds"
 """Seconds until the provider allows all tokens again."""
 
+REMOTE_CACHE_READ_INPUT_TOKENS: Final = "tracetoll.remote.cache_read.input_tokens"
+"""Input tokens of theirs that came from a cache."""
+
+REMOTE_CACHE_WRITE_INPUT_TOKENS: Final = "tracetoll.remote.cache_write.input_tokens"
+"""Input tokens of theirs that were written to a cache."""
+
+REMOTE_COMPLETE: Final = "tracetoll.remote.complete"
+"""Whether they told everything that they spent."""
+
+REMOTE_COST_AMOUNT: Final = "tracetoll.remote.cost.amount"
+"""Cost of their calls, as far as prices are known."""
+
+REMOTE_INFERENCE_CALL_COUNT: Final = "tracetoll.remote.inference_call.count"
+"""Calls to models that services called from this span made, failed ones included."""
+
+REMOTE_INPUT_TOKENS: Final = "tracetoll.remote.input_tokens"
+"""Input tokens that services called from this span used."""
+
+REMOTE_OUTPUT_TOKENS: Final = "tracetoll.remote.output_tokens"
+"""Output tokens that services called from this span used."""
+
+REMOTE_REASONING_OUTPUT_TOKENS: Final = "tracetoll.remote.reasoning.output_tokens"
+"""Output tokens of theirs that went into reasoning."""
+
+REMOTE_TOTAL_TOKENS: Final = "tracetoll.remote.total_tokens"
+"""Input and output tokens that services called from this span used, together."""
+
+REMOTE_UNPRICED_COUNT: Final = "tracetoll.remote.unpriced.count"
+"""Calls of theirs whose cost is not known."""
+
+REMOTE_USAGE_MISSING_COUNT: Final = "tracetoll.remote.usage_missing.count"
+"""Calls of theirs whose provider sent no usage."""
+
 REQUEST_ID: Final = "tracetoll.request.id"
 """Id that the provider gave to the request, to quote it to the provider's support."""
 
