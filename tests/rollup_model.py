@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
@@ -133,7 +134,7 @@ class Story:
             above = self._open_above(place, when[place], when)
             if above is not None:
                 children[above].append(place)
-        totals = self._totals(children)
+        totals = self._totals(children, begun, when)
         told = {}
         for place, span in enumerate(self.spans):
             # A span that starts when all above it have ended is a local root; a call alone needs no totals.
@@ -163,9 +164,17 @@ class Story:
         """Return the nearest ancestor that is open at some step."""
         return next((above for above in self._ancestors(place) if when[above] > step or above == including), None)
 
-    def _totals(self, children: Mapping[int, Sequence[int]]) -> dict[int, Total]:
+    def _call_passed(self, place: int, begun: Mapping[int, int], when: Mapping[int, int]) -> list[int]:
+        """Return the ancestors that were open when a span started, and are not when it ends, the nearest first."""
+        open_then = [above for above in self._ancestors(place) if when[above] > begun[place]]
+        return list(takewhile(lambda above: when[above] < when[place], open_then))
+
+    def _totals(
+        self, children: Mapping[int, Sequence[int]], begun: Mapping[int, int], when: Mapping[int, int]
+    ) -> dict[int, Total]:
         totals: dict[int, Total] = {}
-        answers: dict[str, tuple[Total, int]] = {}
+        answers: dict[str, Counted] = {}
+        calls: dict[int, Counted] = {}
         open_spans = 0
         for starts, place in self.steps:
             if starts:
@@ -174,24 +183,47 @@ class Story:
                 open_spans += 1
                 continue
             open_spans -= 1
-            span = self.spans[place]
+            span, own = self.spans[place], self.spans[place].own()
             below: Total = {}
             for child in children[place]:
                 below = added(below, totals[child])
-            if span.answer not in answers:
+            passed = self._call_passed(place, begun, when)
+            known = answers.get(span.answer or "")
+            if known is None and span.is_call:
+                known = next((calls[above] for above in passed if above in calls), None)
+            if known is None:
                 totals[place] = over(span, below)
-            elif answers[span.answer][1] in _subtree(place, children):
-                totals[place] = below
+                if span.is_call and (span.usage or span.answer or passed):
+                    known = Counted(own, place)
             else:
-                # What is below is the same call, which was counted elsewhere.
-                counted = answers[span.answer][0]
-                more = {name: n - counted.get(name, 0) for name, n in over(span, below).items()}
-                totals[place] = {name: n for name, n in more.items() if n > 0}
-                if counted.get(MISSING) and totals[place].keys() & {"input_tokens", "output_tokens"}:
-                    totals[place][MISSING] = -1  # now it is known
-            if span.answer is not None:
-                answers.setdefault(span.answer, (span.own(), place))
+                inside = known.place in _subtree(place, children)
+                totals[place] = added(below, more(own, known.total)) if inside else more(over(span, below), known.total)
+                gap = min(own.get(MISSING, 0), known.total.get(MISSING, 0))
+                known.total = {**{name: max(own.get(name, 0), known.total.get(name, 0)) for name in own | known.total}}
+                known.total[MISSING] = gap
+            if known is not None and span.is_call:
+                calls[place] = known
+                if span.answer is not None:
+                    answers[span.answer] = known
         return totals
+
+
+@dataclass
+class Counted:
+    """What was counted of a call, and where first."""
+
+    total: Total
+    place: int
+
+
+def more(total: Total, counted: Total) -> Total:
+    """Return what a total has beyond what was counted, and the gap that it fills."""
+    found = {
+        name: n - counted.get(name, 0) for name, n in total.items() if name != MISSING and n > counted.get(name, 0)
+    }
+    if counted.get(MISSING) and total.keys() & {"input_tokens", "output_tokens"}:
+        found[MISSING] = -1
+    return found
 
 
 def _subtree(place: int, children: Mapping[int, Sequence[int]]) -> set[int]:
@@ -212,7 +244,7 @@ def over(span: Made, below: Total) -> Total:
         return added(own, below)
     found = {name: max(own.get(name, 0), below.get(name, 0)) for name in own.keys() | below.keys()}
     if CALLS in below or EMBEDDINGS in below:
-        found[MISSING] = min(own.get(MISSING, 0), below.get(MISSING, 0))
+        found[MISSING] = 0 if span.usage else below.get(MISSING, 0)
     return found
 
 

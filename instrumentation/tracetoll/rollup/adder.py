@@ -129,12 +129,12 @@ class Adder:
         """Move what a span came to on to its nearest open ancestor."""
         if node.done:
             return
-        up = node.up
-        if up is not None and up.done:
-            up = node.nearest()
         below, node.below = node.below, None
         total = below if ended is PLAIN else self._say(node, ended, below)
         node.done = True
+        up = node.up
+        if up is not None and up.done:
+            up = node.nearest()
         trace = node.trace
         if up is not None:
             up.open += node.open - 1
@@ -158,7 +158,8 @@ class Adder:
             total = dict(LOST.total)
             totals.add(total, below or {})
             return total
-        if ended.answer is None and (ended.counts is None or ended.kind not in CALLS):
+        late = node.up is not None and node.up.done
+        if ended.answer is None and not late and (ended.counts is None or ended.kind not in CALLS):
             return _total(node, ended, below, None)
         known = identity.counted_before(node, ended, below)
         found = _total(node, ended, below, known)

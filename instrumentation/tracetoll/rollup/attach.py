@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Final
-from weakref import WeakKeyDictionary
+from typing import Final
+from weakref import ref
 
 from tracetoll.rollup.processor import RollupProcessor
 
-_added: Final[WeakKeyDictionary[Any, RollupProcessor]] = WeakKeyDictionary()
+# By identity: not every provider can be hashed (Logfire's cannot).
+_added: Final[list[tuple[ref[object], RollupProcessor]]] = []
 _lock: Final = threading.Lock()
 
 
@@ -21,9 +22,11 @@ def attach(provider: object) -> RollupProcessor | None:
     if add is None:
         return None
     with _lock:
-        found = _added.get(provider) or _given(provider)
+        _added[:] = [pair for pair in _added if pair[0]() is not None]
+        found = next((ours for to, ours in _added if to() is provider), None) or _given(provider)
         if found is None:
-            found = _added[provider] = RollupProcessor()
+            found = RollupProcessor()
+            _added.append((ref(provider), found))
             add(found)
     found.on = True
     return found
@@ -32,7 +35,7 @@ def attach(provider: object) -> RollupProcessor | None:
 def detach(processor: RollupProcessor) -> None:
     """Let a roll-up go back to what it was before `attach`."""
     processor.disconnect()
-    if processor in _added.values():
+    if any(ours is processor for _, ours in _added):
         processor.on = False
 
 

@@ -25,10 +25,18 @@ def counted_before(node: Node, ended: Ended, below: Total | None) -> Ended | Non
         known = trace.counted(ended.answer)
         if known is not None:
             return known
+    if ended.kind not in CALLS:
+        return None
+    up = node.up
+    if up is not None and up.done:
+        # It ends after a span above it that told of a call: which is this one.
+        nearest_open(up)
+        if up.call is not None:
+            return up.call
     scopes = trace.scopes
     if len(scopes) < 2 and (not scopes or ended.scope in scopes):
         return None
-    if ended.counts is None or below or ended.kind not in CALLS:
+    if ended.counts is None or below:
         return None
     # Without an id in common: another scope's call with the same numbers, within the time of this one.
     for known in trace.alike(_numbers(ended)):
@@ -70,8 +78,10 @@ def remember(node: Node, ended: Ended, known: Ended | None) -> None:
     if known is None:
         if ended.kind in CALLS or ended.answer is not None:
             ended.where = node.up
+            node.call = ended
             trace.count(ended, _numbers(ended))
         return
+    node.call = known
     known.scopes = {*(known.scopes or ()), known.scope, ended.scope}
     if ended.trust > known.trust:
         known.total, known.trust = {**known.total, **ended.total}, ended.trust
@@ -84,4 +94,4 @@ def remember(node: Node, ended: Ended, known: Ended | None) -> None:
 
 def _numbers(ended: Ended) -> Numbers:
     total = ended.total
-    return total.get(u.INPUT), total.get(u.OUTPUT)
+    return total.get(u.INPUT, 0), total.get(u.OUTPUT, 0)

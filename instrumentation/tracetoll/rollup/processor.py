@@ -151,22 +151,24 @@ class RollupProcessor(SpanProcessor):
             self._sweep()
         context, parent = span.context, span.parent
         trace = self._traces.get(context.trace_id) or self._new_trace(context.trace_id)
-        up = trace.nearest_to(parent.span_id) if parent is not None and not parent.is_remote else None
+        up = trace.nearest_to(parent.span_id, remote=parent.is_remote) if parent is not None else None
         node = Node(span, self._adder.died)
         node.key = context.span_id
         node.trace = trace
         node.up = up
         node.top = up is None
-        node.below = None
+        node.below = node.call = None
         node.open = 0
-        node.done = node.hooked = False
+        node.done = node.hooked = node.agent = False
         if up is None:
             if parent is None or parent.is_remote:
                 trace.root, trace.roots = node, trace.roots + 1
+            node.agent = self._spans.is_agent(span)
             self._hook(node, span)
         else:
             self._adder.started(node)
-            if span.name.startswith("invoke_") and self._spans.may_be_agent(span):
+            if span.name.startswith("invoke_") and self._spans.is_agent(span):
+                node.agent = True
                 self._hook(node, span)
         if len(trace.open) >= self._max_spans_per_trace:
             self._adder.ended(node, LOST)
@@ -212,7 +214,7 @@ class RollupProcessor(SpanProcessor):
             return
         span.__dict__.pop("end", None)
         try:
-            if self.on and (node.top or self._spans.may_be_agent(span)):
+            if self.on and (node.top or node.agent or self._spans.may_be_agent(span)):
                 self._write(node, span)
         except Exception as error:
             if not fault("writing the totals of a span", error):

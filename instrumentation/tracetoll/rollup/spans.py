@@ -83,10 +83,16 @@ class SpanReader:
         )
         return kind is None or kind == "agent"
 
+    def is_agent(self, span: Span) -> bool:
+        """Return whether a span that starts says that it is an agent or a workflow."""
+        return NAMES_OF_CALLS.get(_fields(span).get(a.GEN_AI_OPERATION_NAME, "")) == "agent"
+
     def _complete(self, ended: Ended, span: ReadableSpan, node: Node, fields: dict[str, Any]) -> None:
         """Add what the emitter's table does not know."""
-        kind, counts = ended.kind, ended.counts
-        if kind == "tool" and _is_within(node, fields.get(a.GEN_AI_TOOL_NAME)):
+        counts = ended.counts
+        if node.agent:
+            ended.kind = "agent"
+        elif ended.kind == "tool" and _is_within(node, fields.get(a.GEN_AI_TOOL_NAME)):
             ended.kind = "none"
         if counts is not None:
             if ended.trust < OURS:

@@ -25,7 +25,7 @@ _NUMBERS_KEPT: Final = 256
 _ALIKE_KEPT: Final = 16
 _SCOPES_KEPT: Final = 100
 
-Numbers = tuple[int | None, int | None]
+Numbers = tuple[int, int]
 """A call's tokens of input and of output."""
 
 
@@ -36,7 +36,7 @@ class Node(ref[Span]):
     processor's lock.
     """
 
-    __slots__ = ("below", "done", "hooked", "key", "open", "top", "trace", "up")
+    __slots__ = ("agent", "below", "call", "done", "hooked", "key", "open", "top", "trace", "up")
 
     key: int
     """The span's id."""
@@ -52,6 +52,10 @@ class Node(ref[Span]):
     """Whether this is told when the span is about to end."""
     top: bool
     """Whether the span is a local root: it has no parent that this process knows of."""
+    agent: bool
+    """Whether the span said at its start that it is an agent; others write over what it says."""
+    call: Ended | None
+    """The call that the span has told of, once it has ended; else that of the nearest such span passed above."""
 
     def nearest(self) -> Node | None:
         """Return the nearest ancestor that is still open, and remember it."""
@@ -64,11 +68,15 @@ class Node(ref[Span]):
 def nearest_open(node: Node | None) -> Node | None:
     """Return a span, or the nearest ancestor of it, that is still open. Under the lock."""
     found = node
+    passed = []
     while found is not None and found.done:
+        passed.append(found)
         found = found.up
     # All that were passed lead there from now on, so that no chain is walked twice.
-    while node is not None and node is not found:
-        node.up, node = found, node.up
+    call = None
+    for one in reversed(passed):
+        one.up = found
+        call = one.call = one.call or call
     return found
 
 
@@ -120,10 +128,11 @@ class Trace:
         self.scopes: set[str] = set()
         """The instrumentation scopes that have told of calls."""
 
-    def nearest_to(self, key: int) -> Node | None:
+    def nearest_to(self, key: int, *, remote: bool) -> Node | None:
         """Return the span of a key, or the nearest ancestor of it that is open; None: there is none.
 
-        A parent that ended long ago is forgotten; the local root stands in for it.
+        A parent that ended long ago is forgotten; the local root stands in for it. A `remote` one may be of this
+        process, if a context was serialised here and read again.
         """
         found = self.open.get(key)
         if found is not None:
@@ -132,7 +141,7 @@ class Trace:
             found = self.ended[key]
         elif key in self._older_ended:
             found = self._older_ended[key]
-        elif self.roots == 1:
+        elif self.roots == 1 and not remote:
             found = self.root
         while found is not None and found.done:
             found = found.up

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tracetoll import usage as u
 from tracetoll.dialects.reader import CALLS as CALL_KINDS
 from tracetoll.dialects.words import OURS
-from tracetoll.usage import NANO
+from tracetoll.usage import INPUT, NANO, OUTPUT
 from tracetoll_semconv import attributes as a
 from tracetoll_semconv.prefix import PREFIX
 
@@ -48,7 +48,7 @@ _AMOUNTS: Final = frozenset((*u.COUNTS, COST))
 _ATTRIBUTES: Final = {
     name: f"{PREFIX}.rollup.{name}" for name in (*u.COUNTS, *_COUNTED) if name != u.AUDIO_MILLISECONDS
 }
-_ALWAYS: Final = (u.INPUT, u.OUTPUT, CALLS)
+_ALWAYS: Final = (INPUT, OUTPUT, CALLS)
 
 
 def of(told: Told, *, failed: bool) -> Total:
@@ -112,15 +112,16 @@ def around_call(own: Total, below: Total) -> Total:
     # Our numbers are the provider's own: what somebody else tells of the same calls adds nothing.
     exact = calls_below and below.get(OWN) == calls_below and MISSING not in below
     for name, amount in own.items():
-        if amount > total.get(name, -1) and not (exact and name in _AMOUNTS):
+        if name in _GAPS:
+            if not calls_below:
+                total[name] = amount
+        elif amount > total.get(name, -1) and not (exact and name in _AMOUNTS):
             total[name] = amount
-    if calls_below:
-        for name in _GAPS:  # what one of the two knows is known
-            gap = min(own.get(name, 0), below.get(name, 0))
-            if gap:
-                total[name] = gap
-            else:
-                total.pop(name, None)
+    # What it knows is known, whatever is missing below.
+    if INPUT in own or OUTPUT in own:
+        total.pop(MISSING, None)
+    if COST in own:
+        total.pop(UNPRICED, None)
     return total
 
 
@@ -143,7 +144,7 @@ def instead_of(total: Mapping[str, int], counted: Mapping[str, int]) -> Total:
 def gaps_filled(total: Mapping[str, int], counted: Mapping[str, int]) -> Total:
     """Return only which gaps a total fills in what was counted for the same call already: amounts below 0."""
     found = {}
-    if counted.get(MISSING) and (u.INPUT in total or u.OUTPUT in total):
+    if counted.get(MISSING) and (INPUT in total or OUTPUT in total):
         found[MISSING] = -counted[MISSING]
     if counted.get(UNPRICED) and COST in total:
         found[UNPRICED] = -counted[UNPRICED]
@@ -166,7 +167,7 @@ def attributes(total: Mapping[str, int]) -> dict[str, Any]:
         attribute = _ATTRIBUTES.get(name)
         if attribute is not None and amount > 0:
             found[attribute] = amount
-    found[a.ROLLUP_TOTAL_TOKENS] = total.get(u.INPUT, 0) + total.get(u.OUTPUT, 0)
+    found[a.ROLLUP_TOTAL_TOKENS] = total.get(INPUT, 0) + total.get(OUTPUT, 0)
     if COST in total:
         found[a.ROLLUP_COST_AMOUNT] = total[COST] / NANO
         found[a.ROLLUP_COST_CURRENCY] = "USD"
