@@ -89,7 +89,9 @@ class Admission:
         found = self.ledger.reserve(claim.lines, claim.output, LEASE_S)
         if isinstance(found, Granted):
             claim.reservation = found.id
-            self._granted(claim, found.output)
+            claim.granted_output = found.output
+            if claim.wants.caps:
+                self._granted(claim, found.output)
         elif found.may_fit:
             claim.waiting = True
         else:
@@ -183,7 +185,6 @@ class Admission:
     def _granted(self, claim: Claim, output: int) -> None:
         """Note what was granted, and what of the request has to change for it."""
         claim.granted_output = output
-        claim.renewed = claim.call.started
         if not claim.wants.caps or claim.cap_field is None:
             return  # no limit minds how long the answer is
         rules = (*claim.applied, *claim.own)

@@ -102,7 +102,7 @@ class Claim:
         """Whether a limit may cut this call's stream."""
         self.characters = 0
         self.chunks = 0
-        self.renewed = 0.0
+        self.renewed = call.started
         self.settled = False
         self.tightest: Standing | None = None
         """The limit that did something about this call."""

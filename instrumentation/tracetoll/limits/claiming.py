@@ -240,11 +240,13 @@ class Claims:
         if not self._rules and not any(scope.limits for scope in call.scopes):
             return None
         claim = Claim(call, body)
-        self.fill(claim)
-        return claim if claim.lines or claim.own else None
+        return claim if self.fill(claim) else None
 
-    def fill(self, claim: Claim) -> None:
-        """Find the limits and accounts of a claim, and what it needs; anew after its model was changed."""
+    def fill(self, claim: Claim) -> bool:
+        """Find the limits and accounts of a claim, and what it needs; anew after its model was changed.
+
+        Return whether any limit applies.
+        """
         call = claim.call
         kind = self._kinds.get((id(call.surface), id(call.target), call.model))
         if kind is None or kind.target is not call.target:
@@ -258,10 +260,12 @@ class Claims:
         else:
             accounts = self._find(claim)
             wants = _wants((*claim.applied, *claim.own))
-        claim.lines = ()
-        if wants is not None and (accounts or claim.own):
-            claim.wants = wants
-            self._measure(claim, wants, accounts)
+        if wants is None or not (accounts or claim.own):
+            claim.lines = ()
+            return False
+        claim.wants = wants
+        self._measure(claim, wants, accounts)
+        return True
 
     def _find(self, claim: Claim) -> Sequence[str]:
         """Find out which limits apply to a claim, where that depends on the call; return their accounts."""

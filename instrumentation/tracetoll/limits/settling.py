@@ -135,7 +135,7 @@ class Settling:
         fullest = -1.0
         told = claim.call.span.is_recording()
         for ruled, line, (_, spent, _, before, _) in zip(claim.applied, claim.lines, balances, strict=False):
-            if told:
+            if told:  # only a span shows it
                 share = spent / ruled.whole if ruled.whole else float(bool(spent))
                 if share > fullest:
                     fullest = share
