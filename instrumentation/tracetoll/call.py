@@ -68,8 +68,9 @@ class Ending:
     cost: Cost | None = None
     error: str | None = None
     missing: str | None = None
-    estimates: tuple[tuple[str, int, int], ...] = ()
-    """(token type, what was estimated for limits, what it was)"""
+    input_error: int | None = None
+    """By how many tokens limits had estimated too much; None: they had nothing to estimate."""
+    output_error: int | None = None
 
 
 class Call:

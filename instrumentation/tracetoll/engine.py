@@ -26,6 +26,7 @@ from tracetoll.providers.words import Surface, convert_all
 from tracetoll.reading import get, text, view
 from tracetoll.runs import running_agent
 from tracetoll.safety import contained, fault
+from tracetoll.signals import add_standing
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
@@ -283,7 +284,7 @@ class Engine:
     def _claim(self, call: Call) -> None:
         """Ask the limits. Raises LimitExceeded."""
         try:
-            self.admission.claim(call, call.body, call.context)
+            self.admission.claim(call, call.body)
         except LimitExceeded as error:
             self._refuse(call, error)
             raise
@@ -420,8 +421,6 @@ class Engine:
         """Tell the limits and the blocks what a call came to."""
         if call.claim is not None:
             self.admission.settle(call.claim, ending)
-            if ending.usage is not None:
-                ending.estimates = tuple(call.claim.estimates(ending.usage))
         elif self.admission.claims.rules or call.scopes:
             self.admission.charge(call, ending)
         for scope in call.scopes:
@@ -612,6 +611,8 @@ def _of_claim(claim: Claim, found: dict[str, AttributeValue]) -> None:
     """Add how the limit stands that is closest to being reached, or that did something about this call."""
     if claim.tightest is not None:
         found.update(claim.tightest.on_span())
+    elif claim.fullest is not None:
+        add_standing(*claim.fullest, found)
     if claim.waited_s:
         found[a.BUDGET_WAIT_DURATION] = claim.waited_s
 

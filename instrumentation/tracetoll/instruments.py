@@ -60,6 +60,10 @@ _COUNTERS: Final[Mapping[str, tuple[Metric, tuple[tuple[str, str], ...]]]] = {
 }
 _UNSPLIT: Final = {count: (metric.name, "unknown") for count, (metric, _) in _COUNTERS.items()}
 _SPLIT: Final = {part: (whole, modality) for whole, (_, parts) in _COUNTERS.items() for part, modality in parts}
+_INPUT_OVER: Final = (m.ESTIMATE_ERROR.name, "input over")
+_INPUT_UNDER: Final = (m.ESTIMATE_ERROR.name, "input under")
+_OUTPUT_OVER: Final = (m.ESTIMATE_ERROR.name, "output over")
+_OUTPUT_UNDER: Final = (m.ESTIMATE_ERROR.name, "output under")
 
 
 class Series:
@@ -211,9 +215,12 @@ class Instruments:
             if cost is not None and cost.amount is not None and self._cost:
                 cell = (m.COST.name, cost.source)
                 cells[cell] = cells.get(cell, 0) + cost.amount
-            for kind, estimated, told in ending.estimates:
-                cell = (m.ESTIMATE_ERROR.name, f"{kind} {'over' if estimated > told else 'under'}")
-                cells[cell] = cells.get(cell, 0) + abs(estimated - told)
+            if ending.input_error is not None:
+                cell = _INPUT_OVER if ending.input_error > 0 else _INPUT_UNDER
+                cells[cell] = cells.get(cell, 0) + abs(ending.input_error)
+            if ending.output_error is not None:
+                cell = _OUTPUT_OVER if ending.output_error > 0 else _OUTPUT_UNDER
+                cells[cell] = cells.get(cell, 0) + abs(ending.output_error)
             if ending.missing is not None:
                 cell = (m.USAGE_MISSING.name, ending.missing)
                 cells[cell] = cells.get(cell, 0) + 1

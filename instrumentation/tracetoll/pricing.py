@@ -194,11 +194,19 @@ def _tiered(unit: Unit, whole_input: int) -> int:
     return rate
 
 
+class Known(NamedTuple):
+    """What was found out of a model's prices, None if the library does not know it."""
+
+    rates: Rates | None
+    until: float
+    """When it has to be found out anew, by the monotonic clock."""
+
+
 class Prices:
     """Prices and context windows by provider and model. Thread-safe; knows nothing until it is loaded."""
 
     def __init__(self) -> None:
-        self._cache: dict[tuple[str, str, str | None, bool], tuple[float, Rates | None]] = {}
+        self._cache: dict[tuple[str, str, str | None, bool], Known] = {}
         self._snapshot: Any = None
         self._units: Mapping[str, Any] = {}
         self._start_over()
@@ -240,19 +248,23 @@ class Prices:
 
         Waits for the library the first time.
         """
+        return self.known(provider, model, tier, batch=batch).rates
+
+    def known(self, provider: str, model: str, tier: str | None = None, *, batch: bool = False) -> Known:
+        """Return a model's prices, and for how long they may be kept; see `rates`."""
         key = (provider, model, tier, batch)
         known = self._cache.get(key)
         now = time.monotonic()
-        if known is not None and now - known[0] < _FRESH_S:
-            return known[1]
+        if known is not None and now < known.until:
+            return known
         if not self._loaded.is_set():
             self.preload()
             self._loaded.wait(_LOADING_S)
         rates = self._resolve(provider, model, tier, batch=batch)
         if len(self._cache) >= _MODELS_KEPT:
             self._cache.clear()
-        self._cache[key] = (now, rates)
-        return rates
+        known = self._cache[key] = Known(rates, now + _FRESH_S)
+        return known
 
     def _resolve(self, provider: str, model: str, tier: str | None, *, batch: bool) -> Rates | None:
         library_provider = _LIBRARY_PROVIDERS.get(provider)

@@ -58,12 +58,6 @@ class Standing:
         self.refused = False
         self.state = _state(ruled, spent)
 
-    @property
-    def utilization(self) -> float:
-        """Share of the amount that is spent; 0 where the amount is 0 and nothing is."""
-        whole = self.ruled.whole
-        return self.spent / whole if whole else float(bool(self.spent))
-
     def attributes(self) -> dict[str, Any]:
         """Return what a span or an event says of it."""
         return {
@@ -75,19 +69,28 @@ class Standing:
 
     def on_span(self) -> dict[str, Any]:
         """Return what every span says of it; what is as usual is left out, because each attribute costs 1 µs."""
-        ruled = self.ruled
-        found = {
-            **ruled.attributes,
-            a.BUDGET_LIMIT: float(ruled.limit.amount),
-            a.BUDGET_CONSUMED: float(ruled.shown(self.spent)),
-            a.BUDGET_UTILIZATION: self.utilization,
-        }
+        found: dict[str, Any] = {}
+        add_standing(self.ruled, self.spent, found)
         if self.state != "ok":
             found[a.BUDGET_STATE] = self.state
         if self.action != "none":
             found[a.BUDGET_ACTION] = self.action
             found[a.BUDGET_REFUSED] = self.refused
         return found
+
+
+def add_standing(ruled: Ruled, spent: int, found: dict[str, Any]) -> None:
+    """Add what every span says of how a limit's account stands."""
+    found.update(ruled.stands)
+    found[a.BUDGET_CONSUMED] = float(ruled.shown(spent))
+    found[a.BUDGET_UTILIZATION] = _utilization(ruled, spent)
+    if spent >= ruled.first_alarm:
+        found[a.BUDGET_STATE] = _state(ruled, spent)
+
+
+def _utilization(ruled: Ruled, spent: int) -> float:
+    """Return the share of the amount that is spent; 0 where the amount is 0 and nothing is."""
+    return spent / ruled.whole if ruled.whole else float(bool(spent))
 
 
 def _state(ruled: Ruled, spent: int) -> str:
@@ -121,7 +124,7 @@ class Signals:
             (m.BUDGET_LIMIT, lambda ruled, _: float(ruled.limit.amount)),
             (m.BUDGET_CONSUMED, lambda ruled, balance: ruled.shown(balance.spent)),
             (m.BUDGET_RESERVED, lambda ruled, balance: ruled.shown(balance.reserved)),
-            (m.BUDGET_UTILIZATION, lambda ruled, balance: Standing(ruled, "", balance.spent).utilization),
+            (m.BUDGET_UTILIZATION, lambda ruled, balance: _utilization(ruled, balance.spent)),
         )
         for metric, value in gauges:
             meter.create_observable_gauge(metric.name, [self._read(value)], metric.unit, metric.description)

@@ -42,7 +42,7 @@ def _contend(lock: threading.Lock) -> None:
 class Account:
     """One limit's counter for one subject. Only touched under the ledger's lock."""
 
-    __slots__ = ("buckets", "ends", "key", "reserved", "rule", "spent", "started")
+    __slots__ = ("buckets", "ends", "full", "key", "reserved", "rule", "spent", "started")
 
     def __init__(self, key: str, rule: Rule) -> None:
         self.key = key
@@ -55,20 +55,28 @@ class Account:
         """When the calendar period ends, by the wall clock; when the oldest bucket leaves, by the monotonic one."""
         self.buckets: deque[list[float]] | None = None
         """[when the bucket leaves the window, what was spent in it]; None: not a rolling window."""
+        self.full = 0.0
+        """Until when what is spent goes into the newest bucket, by the monotonic clock."""
 
 
-class Held:
+class Held(Granted):
     """A reservation that runs."""
 
-    __slots__ = ("expires", "lines", "output", "parts")
+    __slots__ = ("expires", "lines", "parts")
 
     def __init__(
-        self, lines: Sequence[Line], parts: list[tuple[Account, float, int]], output: int, expires: float
+        self,
+        made: int,
+        output: int,
+        lines: Sequence[Line],
+        parts: list[tuple[Account, float, int]],
+        expires: float,
     ) -> None:
+        self.id = made
+        self.output = output
         self.lines = lines
         self.parts = parts
         """(account, the start of its period, what is reserved) per line."""
-        self.output = output
         self.expires = expires
 
 
@@ -189,18 +197,19 @@ class MemoryLedger:
                 if held is None:
                     return ()
             for (account, started, reserved), amount in zip(held.parts, amounts, strict=True):
-                if account.buckets is not None and account.ends <= now:
+                buckets = account.buckets
+                if buckets is not None and account.ends <= now:
                     self._roll(account, now)
-                before = account.spent
+                before = spent = account.spent
                 if account.started == started:
                     if returned:
                         account.reserved -= reserved
                     if amount:
-                        account.spent = before + amount
-                        if account.buckets is not None:
+                        account.spent = spent = before + amount
+                        if buckets is not None:
                             self._remember(account, amount, now)
                 # As Balance(...) does, in half the time: there is one per limit and call.
-                balances.append(_new_tuple(Balance, (account.key, account.spent, account.reserved, before, None)))
+                balances.append(_new_tuple(Balance, (account.key, spent, account.reserved, before, None)))
             return balances
         finally:
             lock.release()
@@ -263,9 +272,9 @@ class MemoryLedger:
         self, lines: Sequence[Line], parts: list[tuple[Account, float, int]], output: int, expires: float
     ) -> Granted:
         made = next(self._ids)
-        self._held[made] = Held(lines, parts, output, expires)
+        held = self._held[made] = Held(made, output, lines, parts, expires)
         self._next_expiry = min(self._next_expiry, expires)
-        return Granted(made, output)
+        return held
 
     def _squeeze(self, lines: Sequence[Line], output: Output, lease_s: float, now: float) -> Reservation:
         """Find out whether less output fits, or whether everything may fit later."""
@@ -377,6 +386,7 @@ class MemoryLedger:
         if isinstance(rule.period, Rolling) and account.buckets is None:
             account.buckets = deque()
             account.ends = _NO_END
+        account.full = 0.0
         account.rule = rule
 
     def _wall_now(self) -> float:
@@ -393,12 +403,16 @@ class MemoryLedger:
     @staticmethod
     def _remember(account: Account, amount: int, now: float) -> None:
         """Put what is spent into the bucket of now."""
-        period = account.rule.period
         buckets = account.buckets
+        if buckets and now < account.full:
+            buckets[-1][1] += amount
+            return
+        period = account.rule.period
         if buckets is None or not isinstance(period, Rolling):
             return
         length = period.seconds / BUCKETS
-        leaves = (now // length + 1) * length + period.seconds
+        account.full = (now // length + 1) * length
+        leaves = account.full + period.seconds
         if buckets and buckets[-1][0] >= leaves:
             buckets[-1][1] += amount
         else:

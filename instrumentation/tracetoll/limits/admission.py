@@ -24,8 +24,6 @@ from tracetoll_semconv import events
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
 
-    from opentelemetry.context import Context
-
     from tracetoll.call import Call, Ending
     from tracetoll.errors import LimitExceeded
     from tracetoll.ledgers.protocol import Balance, Ledger, Line, Refused
@@ -67,16 +65,16 @@ class Admission:
 
     # --- before the call ---------------------------------------------------------------------
 
-    def claim(self, call: Call, body: Any, context: Context) -> Claim | None:
+    def claim(self, call: Call, body: Any) -> Claim | None:
         """Make a call's claim and try it: None if nothing limits the call; `waiting` if it has to wait.
 
         Raises LimitExceeded if it can never fit.
         """
-        claim = self.claims.make(call, body, context, call.scopes)
+        claim = self.claims.make(call, body)
         if claim is None:
             return None
         call.claim = claim
-        if claim.special:
+        if claim.wants.special:
             checks.reroute(claim, self.ledger, self.claims)
             checks.check_prices(claim)
             checks.check_shadows(claim, self.ledger)
@@ -85,13 +83,15 @@ class Admission:
         if not claim.lines:
             self._granted(claim, claim.output.wanted)
             return claim
-        if self._room and self._room.behind(line.account for line in claim.lines):
+        if self._room.queues and self._room.behind(line.account for line in claim.lines):
             claim.waiting = True
             return claim
         found = self.ledger.reserve(claim.lines, claim.output, LEASE_S)
         if isinstance(found, Granted):
             claim.reservation = found.id
-            self._granted(claim, found.output)
+            claim.granted_output = found.output
+            if claim.wants.caps:
+                self._granted(claim, found.output)
         elif found.may_fit:
             claim.waiting = True
         else:
@@ -162,7 +162,7 @@ class Admission:
             standing = Standing(ruled, account_text(ruled, refused.line.account), refused.spent, refused.reserved)
             standing.action = action
             claim.tightest = standing
-            claim.later.append((events.BUDGET_WAITED, standing, {a.BUDGET_WAIT_DURATION: claim.waited_s}))
+            claim.tell(events.BUDGET_WAITED, standing, {a.BUDGET_WAIT_DURATION: claim.waited_s})
 
     def _hopeless(self, claim: Claim) -> bool:
         """Return whether a call in the queue can never fit, so that it need not wait its turn to hear so."""
@@ -185,9 +185,8 @@ class Admission:
     def _granted(self, claim: Claim, output: int) -> None:
         """Note what was granted, and what of the request has to change for it."""
         claim.granted_output = output
-        claim.renewed = claim.call.started
-        if claim.cap_field is None:
-            return
+        if not claim.wants.caps or claim.cap_field is None:
+            return  # no limit minds how long the answer is
         rules = (*claim.applied, *claim.own)
         asked, wanted = claim.asked, claim.kind.longest or LONGEST_UNKNOWN
         if claim.cap is not None:
@@ -200,7 +199,7 @@ class Admission:
             lowered = output < wanted
             if not lowered and claim.kind.longest is not None:
                 return  # the model cannot give more
-        claim.changes[claim.cap_field] = output
+        claim.change(claim.cap_field, output)
         if lowered and any(ruled.clamps for ruled in rules):
             self._clamped(claim, output)
 
@@ -219,11 +218,11 @@ class Admission:
         if least is not None:
             _, ruled, account, spent = least
             claim.tightest = Standing(ruled, account_text(ruled, account), spent, action="clamp")
-            claim.later.append((events.BUDGET_CLAMPED, claim.tightest, {a.GEN_AI_REQUEST_MAX_TOKENS: output}))
+            claim.tell(events.BUDGET_CLAMPED, claim.tightest, {a.GEN_AI_REQUEST_MAX_TOKENS: output})
 
     def told(self, claim: Claim) -> None:
         """Tell what happened before the call had a span."""
-        later, claim.later = claim.later, []
+        later, claim.later = claim.later, ()
         for event, standing, more in later:
             self._signals.tell(event, claim.call, standing, more)
 
@@ -249,7 +248,8 @@ class Admission:
     def settle(self, claim: Claim, ending: Ending) -> None:
         """Give back what was reserved, and spend what the call came to. Does nothing the second time."""
         self._settling.settle(claim, ending)
-        self._freed(claim)
+        if self._room.queues:
+            self._freed(claim)
 
     def charge(self, call: Call, ending: Ending) -> None:
         """Spend what is only learned of now: a call that was made earlier, or elsewhere."""
@@ -276,8 +276,7 @@ class Admission:
         self._freed(claim)
 
     def _freed(self, claim: Claim) -> None:
-        if self._room:
-            self._room.freed(line.account for line in claim.lines)
+        self._room.freed(line.account for line in claim.lines)
 
     def _refused(self, claim: Claim, refused: Refused, waited_s: float = 0.0) -> LimitExceeded:
         ruled = self._ruled(claim, refused.line)

@@ -28,7 +28,7 @@ def with_lines(claim: Claim) -> Iterable[tuple[Ruled, Line | None]]:
 
 def check_prices(claim: Claim) -> None:
     """Raise LimitExceeded for a call that has no known price where a limit in dollars says so."""
-    if claim.need.rates is not None:
+    if claim.rates is not None:
         return
     for ruled, line in with_lines(claim):
         if ruled.unit == "usd" and ruled.limit.unpriced == "block":
@@ -56,7 +56,7 @@ def own_bound(ruled: Ruled, claim: Claim) -> int | None:
         return None
     if ruled.unit != "context_window":
         return ruled.hard
-    window = claim.need.window
+    window = claim.window
     return None if window is None else int(window * float(ruled.limit.amount) * ruled.hard_share)
 
 
@@ -103,10 +103,10 @@ def _reroute(claim: Claim, ruled: Ruled, line: Line | None, alarm: Alarm, ledger
         return False
     account = account_text(ruled, line.account if line is not None else None)
     standing = Standing(ruled, account, spent, reserved, action="reroute")
-    claim.later.append((events.BUDGET_REROUTED, standing, {a.REROUTE_FROM_MODEL: model}))
+    claim.tell(events.BUDGET_REROUTED, standing, {a.REROUTE_FROM_MODEL: model})
     if ruled.limit.shadow:
         return False
     claim.rerouted_from, claim.call.model = model, target
-    claim.changes["model"] = target
+    claim.change("model", target)
     claim.tightest = standing
     return True

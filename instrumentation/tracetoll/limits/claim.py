@@ -2,83 +2,96 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from tracetoll.limits.rules import Asked, Need
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping, Sequence
 
     from tracetoll.call import Call
     from tracetoll.ledgers.protocol import Line, Output
-    from tracetoll.limits.claiming import Kind
-    from tracetoll.limits.estimate import Learned, Size
-    from tracetoll.limits.rules import Asked, Need, Ruled
-    from tracetoll.limits.scope import Scope
+    from tracetoll.limits.claiming import Kind, Wants
+    from tracetoll.limits.estimate import Size
+    from tracetoll.limits.rules import Ruled
+    from tracetoll.pricing import TextRates
     from tracetoll.signals import Standing
-    from tracetoll.usage import Usage
+
+    Event = tuple[str, Standing, Mapping[str, Any]]
+
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Claim:
-    """The state of one call's limits. Nothing of it is shared between calls."""
+    """The state of one call's limits. Nothing of it that changes is shared between calls."""
 
     __slots__ = (
         "applied",
-        "asked",
+        "before",
         "body",
         "call",
         "cap",
         "cap_field",
         "changes",
         "characters",
+        "choices",
         "chunks",
+        "fullest",
         "granted_output",
+        "input",
         "kind",
         "later",
-        "learned",
         "lines",
-        "need",
         "output",
         "own",
+        "rates",
         "renewed",
         "rerouted_from",
         "reservation",
-        "scopes",
         "settled",
         "size",
-        "special",
         "tightest",
-        "trace",
+        "usual_output",
         "waited_s",
         "waiting",
+        "wants",
         "watching",
+        "window",
     )
 
-    def __init__(self, call: Call, body: Any, trace: str | None, scopes: tuple[Scope, ...]) -> None:
+    # What is empty for nearly every call is a shared empty value, to be replaced rather than added to.
+    def __init__(self, call: Call, body: Any) -> None:
         self.call = call
         self.body = body
-        self.trace = trace
-        """The trace that the call is made in, None outside of any."""
-        self.scopes = scopes
         self.kind: Kind
-        self.own: list[Ruled] = []
+        self.own: Sequence[Ruled] = ()
         """Limits of this call alone."""
-        self.applied: list[Ruled] = []
+        self.applied: Sequence[Ruled] = ()
         """Limits with accounts, in the order of `lines`."""
-        self.lines: list[Line] = []
+        self.lines: Sequence[Line] = ()
+        self.wants: Wants
+        """What these limits want of the call, beside being asked."""
         self.size: Size
-        self.learned: Learned
-        self.need: Need
+        self.input: int
+        """How many tokens the input will probably be."""
+        self.before: int
+        """How many of them the provider keeps of earlier answers."""
+        self.usual_output: int
+        """How many tokens answers usually have."""
+        self.choices: int
+        self.rates: TextRates | None
+        """None: the price is unknown, or nobody asked for it."""
+        self.window: int | None
+        """How many tokens the model's context window has."""
         self.output: Output
-        self.asked: Asked
-        self.cap: int | None = None
+        self.cap: int | None
         """The cap that the application gave the answer."""
-        self.cap_field: str | None = None
+        self.cap_field: str | None
         """The field of the request that caps the output; None: there is none."""
-        self.changes: dict[str, Any] = {}
+        self.changes = _NOTHING
         """Fields of the request to be sent with other values."""
         self.rerouted_from: str | None = None
-        self.special = False
-        """Whether some limit wants more than to be asked: it reroutes, only tells, or minds unknown prices."""
-        self.later: list[tuple[str, Standing, Mapping[str, Any]]] = []
+        self.later: Sequence[Event] = ()
         """Events to tell as soon as the call has a span."""
         self.reservation: int | str | None = None
         self.granted_output = 0
@@ -89,13 +102,28 @@ class Claim:
         """Whether a limit may cut this call's stream."""
         self.characters = 0
         self.chunks = 0
-        self.renewed = 0.0
+        self.renewed = call.started
         self.settled = False
         self.tightest: Standing | None = None
+        """The limit that did something about this call."""
+        self.fullest: tuple[Ruled, int] | None = None
+        """The limit whose account is fullest, and what is spent of it; told where no limit did anything."""
 
-    def estimates(self, usage: Usage) -> Iterator[tuple[str, int, int]]:
-        """Yield (token type, what was estimated, what it was); output only where no cap took its place."""
-        if usage.input_tokens is not None:
-            yield "input", self.need.input, usage.input_tokens
-        if usage.output_tokens is not None and self.cap is None and not self.changes:
-            yield "output", self.need.usual_output * self.need.choices, usage.output_tokens
+    @property
+    def need(self) -> Need:
+        """Return what the call takes, as far as it can be known before."""
+        bound = self.size.bound + self.before
+        return Need(self.input, bound, self.usual_output, self.choices, self.rates, self.window)
+
+    @property
+    def asked(self) -> Asked:
+        """Return what the application asked for, as far as it decides how the call can be held."""
+        return Asked(self.cap is not None, self.cap_field is not None, self.call.streaming)
+
+    def change(self, field: str, value: object) -> None:
+        """Have a field of the request sent with another value."""
+        self.changes = {**self.changes, field: value}
+
+    def tell(self, event: str, standing: Standing, more: Mapping[str, Any]) -> None:
+        """Note an event to be told as soon as the call has a span."""
+        self.later = (*self.later, (event, standing, more))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from fnmatch import fnmatchcase
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import ref
 
 from opentelemetry.trace import get_current_span
 
 from tracetoll.ledgers.protocol import Line, Output
 from tracetoll.limits.claim import Claim
 from tracetoll.limits.estimate import Learner, size_of
-from tracetoll.limits.rules import Asked, Need
 from tracetoll.pricing import TextRates
-from tracetoll.reading import dig, get
+from tracetoll.reading import dig, get, view
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
-    from tracetoll.call import Call
+    from tracetoll.call import Call, Ending
+    from tracetoll.ledgers.protocol import Rule
     from tracetoll.limits.estimate import Learned
-    from tracetoll.limits.rules import Ruled, Shape
+    from tracetoll.limits.rules import Asked, Ruled
     from tracetoll.limits.scope import Scope
     from tracetoll.pricing import Prices
+    from tracetoll.usage import Usage
 
 log: Final = logging.getLogger("tracetoll")
 
@@ -39,17 +42,70 @@ _CONTINUES: Final = ("previous_response_id", "conversation")
 _THINKING: Final = ("thinking", "budget_tokens")
 _OWN_PROVIDERS: Final = frozenset({"openai", "azure.ai.openai"})
 _COMPLAINED_KEPT: Final = 1000
-_SHAPES_KEPT: Final = 64
+_PLANS_KEPT: Final = 64
 _LEARNED_WELL: Final = 256
 """After how many answers of a model only every eighth is learned from."""
 _PRICED: Final = frozenset({"usd", "context_window"})
 _new_tuple: Final = tuple.__new__
 
 
+class Row(NamedTuple):
+    """How a limit's line follows from a call's numbers of tokens; its shape, made ready for that."""
+
+    rule: Rule
+    strict: bool
+    per_input: int
+    per_call: int
+    per_usual_output: int
+    """Where the answer has no cap, the output is taken as usual, and stands in the fixed part."""
+    per_output: int
+    elastic: bool
+
+
+class Plan:
+    """The rows of a kind's limits, for calls that ask alike."""
+
+    __slots__ = ("asked", "base", "by_limit", "choices", "rates", "rows")
+
+    def __init__(
+        self, limits: Iterable[Ruled], asked: Asked, choices: int, base: TextRates | None, *, long: bool
+    ) -> None:
+        self.base = base
+        """The prices that this plan was made with."""
+        self.rates = base._replace(input=base.highest_input, output=base.highest_output) if base and long else base
+        """The prices that hold for these calls."""
+        self.asked = asked
+        self.choices = choices
+        self.by_limit = {ruled: self.row(ruled) for ruled in limits}
+        self.rows = tuple(self.by_limit.values())
+
+    def row(self, ruled: Ruled) -> Row:
+        """Return the row of a limit that need not be one of the kind's."""
+        per_input, per_call, per_output, by_output, elastic = ruled.shape(self.rates, self.asked, self.choices)
+        usual, rate = (0, per_output) if by_output else (per_output, 0)
+        return Row(ruled.rule, ruled.strict, per_input, per_call, usual, rate, elastic)
+
+
 class Kind:
     """What is known of all calls of one model on one surface of one host. Made once."""
 
-    __slots__ = ("learned", "longest", "own", "rules", "shapes", "target", "wants")
+    __slots__ = (
+        "accounts",
+        "applied",
+        "by_trace",
+        "cap_field",
+        "cap_fields",
+        "continues",
+        "latest",
+        "learned",
+        "longest",
+        "own",
+        "plans",
+        "priced",
+        "rules",
+        "target",
+        "wants",
+    )
 
     def __init__(self, call: Call, rules: Sequence[Ruled], learned: Learned) -> None:
         asked = (call.target.provider, call.model, call.surface.operation)
@@ -65,11 +121,52 @@ class Kind:
         )
         """Limits, and the account of each where all calls of this kind have the same."""
         plain = all(not ruled.dynamic and (account or ruled.per == "trace") for ruled, account in self.rules)
-        self.wants = _wants([*self.own, *(ruled for ruled, _ in self.rules)]) if plain else None
+        self.applied = tuple(ruled for ruled, _ in self.rules)
+        self.wants = _wants([*self.own, *self.applied]) if plain else None
         """What the limits want; None where it depends on the call which of them apply."""
+        self.by_trace = any(ruled.per == "trace" for ruled in self.applied)
+        self.accounts = () if self.by_trace else tuple(account or "" for _, account in self.rules)
+        """The accounts of every call of this kind, where the limits are plain and none is kept per trace."""
+        self.latest: tuple[ref[Context] | None, Sequence[str]] = (None, ())
+        """The context of the last call, and its accounts: most calls follow another one of the same context."""
         self.learned = learned
         self.longest = _longest(call)
-        self.shapes: dict[tuple[Asked, int, TextRates | None], dict[Ruled, Shape]] = {}
+        caps = call.surface.output_caps
+        self.cap_fields = caps
+        # OpenAI wants the new name, hosts that are compatible with it mostly know the old one.
+        self.cap_field = (caps[0] if asked[0] in _OWN_PROVIDERS else caps[-1]) if caps else None
+        """The field for a cap where the application gave none; None: the provider takes no cap here."""
+        self.continues = call.surface.billed == "later"
+        """Whether a call may continue a conversation that the provider keeps."""
+        self.plans: dict[int, Plan] = {}
+        self.priced: tuple[float, TextRates | None, int | None] = (0.0, None, None)
+        """Until when they may be kept, by the monotonic clock; prices of calls that do not choose a service tier, and
+        the context window."""
+
+    def in_context(self, context: Context) -> Sequence[str] | None:
+        """Return the accounts of a call made in a context, where the limits are plain; None outside of any trace."""
+        latest, accounts = self.latest
+        if latest is not None and latest() is context:
+            return accounts
+        trace = _trace_of(context)
+        if trace is None:
+            return None
+        accounts = [account or f"{ruled.key}:{trace}" for ruled, account in self.rules]
+        self.latest = (ref(context), accounts)  # weak: a context has the span, with everything that it says
+        return accounts
+
+    def plan(self, key: int, asked: Asked, choices: int, base: TextRates | None, *, long: bool) -> Plan:
+        """Make a plan, and keep it under its key."""
+        if len(self.plans) >= _PLANS_KEPT:
+            self.plans.clear()
+        made = self.plans[key] = Plan(self.applied, asked, choices, base, long=long)
+        return made
+
+
+def _trace_of(context: Context) -> str | None:
+    """Return the trace of a context as an account's subject; None outside of any."""
+    within = get_current_span(context).get_span_context()
+    return f"trace:{within.trace_id:032x}" if within.is_valid else None
 
 
 class Wants(NamedTuple):
@@ -138,84 +235,83 @@ class Claims:
         """Return the limits that apply to every call."""
         return self._rules
 
-    def make(self, call: Call, body: Any, context: Context, scopes: tuple[Scope, ...]) -> Claim | None:
+    def make(self, call: Call, body: Any) -> Claim | None:
         """Return what a call claims; None if no limit applies to it."""
-        if not self._rules and not any(scope.limits for scope in scopes):
+        if not self._rules and not any(scope.limits for scope in call.scopes):
             return None
-        within = get_current_span(context).get_span_context()
-        trace = format(within.trace_id, "032x") if within.is_valid else None
-        claim = Claim(call, body, trace, scopes)
-        self.fill(claim)
-        return claim if claim.lines or claim.own else None
+        claim = Claim(call, body)
+        return claim if self.fill(claim) else None
 
-    def fill(self, claim: Claim) -> None:
-        """Find the limits and accounts of a claim, and what it needs; anew after its model was changed."""
+    def fill(self, claim: Claim) -> bool:
+        """Find the limits and accounts of a claim, and what it needs; anew after its model was changed.
+
+        Return whether any limit applies.
+        """
         call = claim.call
-        kind = claim.kind = self._kind(call)
-        claim.own = list(kind.own)
+        kind = self._kinds.get((id(call.surface), id(call.target), call.model))
+        if kind is None or kind.target is not call.target:
+            kind = self._new_kind(call)
+        claim.kind = kind
+        accounts: Sequence[str] | None = None
+        if kind.wants is not None and not call.scopes:
+            accounts = kind.in_context(call.context) if kind.by_trace else kind.accounts
+        if accounts is not None:
+            claim.applied, claim.own, wants = kind.applied, kind.own, kind.wants
+        else:
+            accounts = self._find(claim)
+            wants = _wants((*claim.applied, *claim.own))
+        if wants is None or not (accounts or claim.own):
+            claim.lines = ()
+            return False
+        claim.wants = wants
+        self._measure(claim, wants, accounts)
+        return True
+
+    def _find(self, claim: Claim) -> Sequence[str]:
+        """Find out which limits apply to a claim, where that depends on the call; return their accounts."""
+        call, kind = claim.call, claim.kind
+        known = _told(call)
+        own = claim.own = list(kind.own)
         applied: list[Ruled] = []
         accounts: list[str] = []
-        told: Mapping[str, object] | None = None
         for ruled, fixed in kind.rules:
-            account = fixed
-            if account is None:
-                if ruled.per == "trace" and claim.trace is not None and not ruled.dynamic:
-                    account = f"{ruled.key}:trace:{claim.trace}"
-                else:
-                    told = told or _told(call)
-                    account = self._account(claim, ruled, None, told)
-                    if account is None:
-                        continue
-            applied.append(ruled)
-            accounts.append(account)
-        for scope in claim.scopes:
+            account = fixed or self._account(call, ruled, None, known, own)
+            if account is not None:
+                applied.append(ruled)
+                accounts.append(account)
+        for scope in call.scopes:
             for ruled in scope.limits:
-                told = told or _told(call)
                 if ruled.might_apply(call.target.provider, call.model, call.surface.operation):
-                    account = self._account(claim, ruled, scope, told)
+                    account = self._account(call, ruled, scope, known, own)
                     if account is not None:
                         applied.append(ruled)
                         accounts.append(account)
         claim.applied = applied
-        claim.lines = []
-        if applied or claim.own:
-            self._measure(claim)
-            self._draw_lines(claim, accounts)
+        return accounts
 
-    def _draw_lines(self, claim: Claim, accounts: Sequence[str]) -> None:
-        """Say what the call takes of each account."""
-        kind, need, asked = claim.kind, claim.need, claim.asked
-        key = (asked, need.choices, need.rates)
-        shapes = kind.shapes.get(key)
-        if shapes is None:
-            if len(kind.shapes) >= _SHAPES_KEPT:
-                kind.shapes.clear()
-            shapes = kind.shapes[key] = {ruled: ruled.shape(need.rates, asked, need.choices) for ruled, _ in kind.rules}
-        lines = claim.lines
-        for ruled, account in zip(claim.applied, accounts, strict=True):
-            shape = shapes.get(ruled) or ruled.shape(need.rates, asked, need.choices)
-            per_input, fixed, rate, by_output, elastic = shape
-            fixed += per_input * (need.input_bound if ruled.strict else need.input)
-            if not by_output:
-                fixed += rate * need.usual_output
-                rate = 0
-            # As Line(...) does, in half the time: there is one per limit and call.
-            lines.append(_new_tuple(Line, (ruled.rule, account, fixed, rate, elastic)))
-
-    def learn(self, claim: Claim, input_tokens: int | None, output_tokens: int | None) -> None:
-        """Take what the provider counted for a call that is done."""
-        learned, size = claim.learned, claim.size
-        if claim.call.surface.billed == "later":
-            self._keep_context(claim.call.response_id, (input_tokens or 0) + (output_tokens or 0))
+    def learn(self, claim: Claim, usage: Usage, ending: Ending) -> None:
+        """Take what the provider counted for a call: how wrong the estimates were, and what to learn from that."""
+        into, out = usage.input_tokens, usage.output_tokens
+        if into is not None:
+            ending.input_error = claim.input - into
+        if out is not None and claim.cap is None and not claim.changes:  # else a cap took the estimate's place
+            ending.output_error = claim.usual_output * claim.choices - out
+        if ending.outcome != "done":
+            return
+        learned, cost = claim.kind.learned, ending.cost
+        if claim.kind.continues:
+            self._keep_context(claim.call.response_id, (into or 0) + (out or 0))
+        if cost is not None and cost.source == "provider":
+            learned.learn_cost(cost.amount, (into or 0) + (out or 0))
         if learned.output.seen > _LEARNED_WELL and learned.skip():
             return
         if all(get(claim.body, name) is None for name in _CONTINUES):
-            learned.learn_input(size, input_tokens)
-        if output_tokens is not None:
-            learned.output.add(output_tokens / claim.need.choices)
-            learned.learn_text(claim.characters, output_tokens)
+            learned.learn_input(claim.size, into)
+        if out is not None:
+            learned.output.add(out / claim.choices)
+            learned.learn_text(claim.characters, out)
             if claim.chunks:
-                learned.chunk.add(output_tokens / claim.chunks)
+                learned.chunk.add(out / claim.chunks)
 
     def _keep_context(self, answer: str | None, tokens: int) -> None:
         """Remember how many tokens a conversation that the provider keeps has, for who continues it."""
@@ -226,41 +322,43 @@ class Claims:
 
     # --- which limits, whose accounts --------------------------------------------------------
 
-    def _kind(self, call: Call) -> Kind:
-        """Return what is known of calls of this kind."""
-        key = (id(call.surface), id(call.target), call.model)
-        known = self._kinds.get(key)
-        if known is not None and known.target is call.target:
-            return known
+    def _new_kind(self, call: Call) -> Kind:
+        """Find out what is known of calls of this kind."""
         if len(self._kinds) >= _KINDS_KEPT:
             self._kinds.clear()
         learned = self.learner.of(call.target.provider, call.model, call.surface.operation)
-        found = self._kinds[key] = Kind(call, self._rules, learned)
+        found = self._kinds[id(call.surface), id(call.target), call.model] = Kind(call, self._rules, learned)
         return found
 
-    def _account(self, claim: Claim, ruled: Ruled, scope: Scope | None, told: Mapping[str, object]) -> str | None:
-        """Return the account that a limit keeps for a call; None if it has none, or does not apply."""
-        if not ruled.applies(told):
+    def _account(self, call: Call, ruled: Ruled, scope: Scope | None, known: Told, own: list[Ruled]) -> str | None:
+        """Return the account that a limit keeps for a call; None if it has none, or does not apply.
+
+        A limit that turns out to be about the call alone is added to `own`.
+        """
+        if not ruled.applies(known.told):
             return None
-        subject = self._subject(claim, ruled, scope, told)
+        if ruled.own:
+            own.append(ruled)
+            return None
+        subject = self._subject(call, ruled, scope, known)
         if subject is None:
+            if ruled.per == "trace":
+                own.append(ruled)
             return None
         if scope is not None and subject != scope.id:
             subject = f"{scope.id},{subject}"
         return f"{ruled.key}:{subject}"
 
-    def _subject(self, claim: Claim, ruled: Ruled, scope: Scope | None, told: Mapping[str, object]) -> str | None:
+    def _subject(self, call: Call, ruled: Ruled, scope: Scope | None, known: Told) -> str | None:
         per = ruled.per
         if per == "process":
             return "process"
-        if per == "call":
-            claim.own.append(ruled)
-            return None
         if per == "trace":
-            return self._trace(claim, ruled, scope)
+            return known.trace or self._without_trace(call, ruled, scope)
         if per == "scope":
-            inner = scope or (claim.scopes[-1] if claim.scopes else None)
+            inner = scope or (call.scopes[-1] if call.scopes else None)
             return inner.id if inner is not None else None
+        told = known.told
         missing = [key for key in ruled.keys if told.get(key) is None]
         if missing:
             names = ", ".join(missing)
@@ -268,14 +366,11 @@ class Claims:
             return None
         return ",".join(_part(key, told[key]) for key in ruled.keys)
 
-    def _trace(self, claim: Claim, ruled: Ruled, scope: Scope | None) -> str | None:
-        if claim.trace is not None:
-            return f"trace:{claim.trace}"
-        if claim.scopes:
+    def _without_trace(self, call: Call, ruled: Ruled, scope: Scope | None) -> str | None:
+        if call.scopes:
             self._complain(ruled, "there is no active trace; it holds for the block of limits(...) instead")
-            return (scope or claim.scopes[-1]).id
+            return (scope or call.scopes[-1]).id
         self._complain(ruled, "there is no active trace; each call counts as a trace of its own")
-        claim.own.append(ruled)
         return None
 
     def _complain(self, ruled: Ruled, problem: str) -> None:
@@ -286,85 +381,109 @@ class Claims:
 
     # --- how much ----------------------------------------------------------------------------
 
-    def _measure(self, claim: Claim) -> None:
+    def _measure(self, claim: Claim, wants: Wants, accounts: Sequence[str]) -> None:
         """Find out how much a call takes, from its request and from what is known of its kind."""
         call, body, kind = claim.call, claim.body, claim.kind
-        wants = kind.wants
-        if wants is None or claim.scopes or claim.trace is None:
-            wants = _wants((*claim.applied, *claim.own))
-        learned = claim.learned = kind.learned
-        size = claim.size = size_of(body)
-        before = self._context_before(body) if call.surface.billed == "later" else 0
-        usual = learned.usual_output() if call.surface.output_caps or learned.output.seen else 0
-        cap = _cap(claim)
-        choices = get(body, "n")
-        into = learned.input(size) + before
-        rates, window = self._rates(call, body, into) if wants.prices else (None, None)
-        claim.need = Need(
-            into, size.bound + before, usual, choices if type(choices) is int and choices > 1 else 1, rates, window
-        )
-        claim.asked = Asked(cap is not None, claim.cap_field is not None, call.streaming)
-        claim.special = wants.special
+        fields = body if type(body) is dict else view(body)
+        learned = kind.learned
+        size = claim.size = size_of(fields)
+        before = claim.before = self._context_before(fields) if kind.continues else 0
+        into = claim.input = learned.input(size) + before
+        usual = claim.usual_output = learned.usual_output() if kind.cap_fields or learned.output.seen else 0
+        cap, claim.cap_field = None, kind.cap_field
+        for name in kind.cap_fields:
+            value = fields.get(name)
+            if type(value) is int:
+                cap, claim.cap_field = value, name
+                break
+        claim.cap = cap
+        choices = fields.get("n")
+        if type(choices) is not int or choices < 1:
+            choices = 1
+        claim.choices = choices
+        base, claim.window = self._rates(call, kind, fields) if wants.prices else (None, None)
+        long = base is not None and base.tier_above is not None and into > base.tier_above
+        # Everything that a line depends on beside numbers of tokens, as one number.
+        key = choices << 4 | wants.prices << 3 | long << 2 | call.streaming << 1 | (cap is not None)
+        plan = kind.plans.get(key)
+        if plan is None or plan.base != base:
+            plan = kind.plan(key, claim.asked, choices, base, long=long)
+        claim.rates = plan.rates
         claim.watching = wants.cuts and call.streaming
-        wanted, least = usual, LEAST_OUTPUT
-        if cap is not None:
-            wanted = cap
-        elif wants.caps and claim.cap_field is not None:
-            wanted = kind.longest or LONGEST_UNKNOWN
-        if wants.caps:
-            thinking = dig(body, _THINKING)
-            if type(thinking) is int:
-                least += thinking  # a lower cap than this is refused by the provider
-        least = min(least, wanted)
-        claim.output = Output(wanted, min(wanted, max(usual, least)), least)
+        claim.output = _output(claim, wants) if cap is None or wants.caps else _capped(cap, usual)
+        rows: Iterable[Row] = plan.rows
+        if claim.applied is not kind.applied:
+            rows = [plan.by_limit.get(ruled) or plan.row(ruled) for ruled in claim.applied]
+        lines = claim.lines = []
+        for (rule, strict, per_input, per_call, per_usual, rate, elastic), account in zip(rows, accounts, strict=True):
+            fixed = per_call + per_input * (size.bound + before if strict else into)
+            if per_usual:
+                fixed += per_usual * usual
+            # As Line(...) does, in half the time: there is one per limit and call.
+            lines.append(_new_tuple(Line, (rule, account, fixed, rate, elastic)))
 
-    def _rates(self, call: Call, body: Any, input_tokens: int) -> tuple[TextRates | None, int | None]:
+    def _rates(self, call: Call, kind: Kind, fields: Mapping[str, Any]) -> tuple[TextRates | None, int | None]:
         """Return prices and context window, as far as they are known."""
+        tier = fields.get("service_tier")
+        until, text, window = kind.priced
+        if tier is None and monotonic() < until:
+            return text, window
         if call.model is None:
             return None, None
-        tier = get(body, "service_tier")
-        rates = self._prices.rates(
-            call.target.provider, call.model, tier if isinstance(tier, str) else None, batch=call.surface.batch
-        )
+        tier = tier if isinstance(tier, str) else None
+        rates, until = self._prices.known(call.target.provider, call.model, tier, batch=call.surface.batch)
         window = rates.context_window if rates is not None else None
         if rates is not None and rates.units:
-            text = rates.text
-            if text.tier_above is not None and input_tokens > text.tier_above:
-                text = text._replace(input=text.highest_input, output=text.highest_output)
-            return text, window
-        stated = self.learner.of(call.target.provider, call.model, call.surface.operation).nano_per_token
+            if tier is None:
+                kind.priced = (until, rates.text, window)
+            return rates.text, window
+        stated = kind.learned.nano_per_token
         if stated.seen:
             told = int(stated.top) + 1
             return TextRates(told, told, told, told, None, 0), window
         return None, window
 
-    def _context_before(self, body: Any) -> int:
+    def _context_before(self, body: Mapping[str, Any]) -> int:
         """Return how many tokens the provider keeps of an earlier answer that this call continues."""
-        before = get(body, _CONTINUES[0])
+        before = body.get(_CONTINUES[0])
         return self._contexts.get(before, 0) if isinstance(before, str) else 0
 
 
-def _told(call: Call) -> Mapping[str, object]:
-    """Return what limits may choose calls and subjects by."""
-    return {
+class Told(NamedTuple):
+    """What limits may choose a call and its subjects by."""
+
+    told: Mapping[str, object]
+    trace: str | None
+    """The trace that the call is made in, None outside of any."""
+
+
+def _told(call: Call) -> Told:
+    told = {
         a.GEN_AI_PROVIDER_NAME: call.target.provider,
         a.GEN_AI_REQUEST_MODEL: call.model,
         a.GEN_AI_OPERATION_NAME: call.surface.operation,
         **call.attribution,
     }
+    return Told(told, _trace_of(call.context))
 
 
-def _cap(claim: Claim) -> int | None:
-    """Return the cap that the application gave, and note which field of the request is for it."""
-    call = claim.call
-    caps = call.surface.output_caps
-    claim.cap_field = claim.cap = None
-    for name in caps:
-        value = get(claim.body, name)
-        if type(value) is int:
-            claim.cap_field, claim.cap = name, value
-            return value
-    if caps:
-        # OpenAI wants the new name, hosts that are compatible with it mostly know the old one.
-        claim.cap_field = caps[0] if call.target.provider in _OWN_PROVIDERS else caps[-1]
-    return None
+def _capped(cap: int, usual: int) -> Output:
+    """Return what a call wants that has a cap, where no limit minds how long its answer is."""
+    # Most calls come here: no more is done for them than has to be.
+    least = min(LEAST_OUTPUT, cap)
+    return _new_tuple(Output, (cap, min(cap, max(usual, least)), least))
+
+
+def _output(claim: Claim, wants: Wants) -> Output:
+    """Return how many tokens of output a call wants."""
+    wanted, least = claim.usual_output, LEAST_OUTPUT
+    if claim.cap is not None:
+        wanted = claim.cap
+    elif wants.caps and claim.cap_field is not None:
+        wanted = claim.kind.longest or LONGEST_UNKNOWN
+    if wants.caps:
+        thinking = dig(claim.body, _THINKING)
+        if type(thinking) is int:
+            least += thinking  # a lower cap than this is refused by the provider
+    least = min(least, wanted)
+    return Output(wanted, min(wanted, max(claim.usual_output, least)), least)

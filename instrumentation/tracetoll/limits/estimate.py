@@ -31,6 +31,7 @@ _MEDIA_KEYS: Final = frozenset({"image_url", "file_data", "input_audio", "data",
 _NOT_SENT: Final = frozenset({"NotGiven", "Omit"})
 """What the SDKs' sentinels for arguments that were not given are called."""
 _MOST_NODES: Final = 1_000_000
+_new_tuple: Final = tuple.__new__
 
 
 class Size(NamedTuple):
@@ -38,17 +39,13 @@ class Size(NamedTuple):
 
     bytes: int
     """As compact JSON in UTF-8, without what is counted as media."""
-    media: int = 0
+    media: int
     """Images, files and sounds."""
-    tools: bool = False
-
-    @property
-    def bound(self) -> int:
-        """The most tokens that its text can be: one per byte, and what the provider adds."""
-        return self.bytes + _ENVELOPE + (_TOOLS_ENVELOPE if self.tools else 0)
+    bound: int
+    """The most tokens that its text can be: one per byte, and what the provider adds."""
 
 
-def size_of(body: object) -> Size:
+def size_of(body: object) -> Size:  # noqa: C901, PLR0912  # in pieces it takes half as long again, on each call
     """Return the size of a request body, without serialising it."""
     fields = body if type(body) is dict else dict(view(body))
     media = 0
@@ -59,12 +56,15 @@ def size_of(body: object) -> Size:
         if kind is dict:
             total += 2
             for key, value in node.items():
-                if key in _MEDIA_KEYS and _is_media(value):
+                kind = type(value)
+                if kind is str and key not in _MEDIA_KEYS:  # most of a conversation
+                    total += len(value) + 2 if value.isascii() else _bytes(value)
+                elif kind is int or kind is float:
+                    total += len(repr(value))
+                elif key in _MEDIA_KEYS and _is_media(value):
                     media += 1
                     continue
-                if type(value) is str:
-                    total += len(value) + 2 if value.isascii() else _bytes(value)
-                elif type(value).__name__ in _NOT_SENT:
+                elif kind.__name__ in _NOT_SENT:
                     continue
                 else:
                     nodes.append(value)
@@ -79,7 +79,9 @@ def size_of(body: object) -> Size:
             total += _scalar(node, nodes)
         if len(nodes) > _MOST_NODES:
             break  # an object that contains itself
-    return Size(total, media, bool(fields.get("tools") or fields.get("functions")))
+    added = _TOOLS_ENVELOPE if fields.get("tools") or fields.get("functions") else 0
+    # As Size(...) does, in half the time: there is one per call.
+    return _new_tuple(Size, (total, media, total + _ENVELOPE + added))
 
 
 def _scalar(value: Any, nodes: list[Any]) -> int:
@@ -164,6 +166,11 @@ class Learned:
         """Take what the provider counted for a request of some size."""
         if input_tokens is not None and not size.media and size.bytes:
             self.ratio.add(input_tokens / size.bytes)
+
+    def learn_cost(self, nano: int | None, tokens: int) -> None:
+        """Take what a provider that states its costs asked for so many tokens."""
+        if nano is not None and tokens:
+            self.nano_per_token.add(nano / tokens)
 
     def learn_text(self, characters: int, output_tokens: int | None) -> None:
         """Take how many output tokens the provider counted for a stream of some length."""

@@ -119,6 +119,7 @@ class Ruled:
         "rule",
         "shadowed",
         "special",
+        "stands",
         "static",
         "strict",
         "unit",
@@ -166,6 +167,8 @@ class Ruled:
             a.BUDGET_SCOPE: scope,
             a.BUDGET_UNIT: _UNITS[limit.unit],
         }
+        self.stands: Mapping[str, str | float] = {**self.attributes, a.BUDGET_LIMIT: float(limit.amount)}
+        """What spans and events say of how it stands, and is always the same."""
 
     @property
     def own(self) -> bool:

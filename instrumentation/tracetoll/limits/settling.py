@@ -59,10 +59,10 @@ class Settling:
         if claim.settled:
             return
         claim.settled = True
-        call, usage = claim.call, ending.usage
+        call, usage, cost = claim.call, ending.usage, ending.cost
         if claim.reservation is not None:
             if usage is not None and ending.outcome == "done":
-                found = rules.spent(usage, ending.cost)
+                found = rules.spent(usage, cost)
                 spent: Sequence[int] = [found[ruled.unit] for ruled in claim.applied]
             else:
                 spent = assumed.amounts(claim, ending)
@@ -73,15 +73,11 @@ class Settling:
             self._look(claim, balances)
         for ruled in claim.own:
             self._look_at_own(claim, ruled, ending)
-        if usage is not None and (ending.cost is None or ending.cost.amount is None):
-            for ruled, line in with_lines(claim):
-                self._look_at_price(claim, ruled, line)
-        if usage is not None and ending.outcome == "done":
-            self._claims.learn(claim, usage.input_tokens, usage.output_tokens)
-            cost = ending.cost
-            tokens = (usage.input_tokens or 0) + (usage.output_tokens or 0)
-            if cost is not None and cost.source == "provider" and cost.amount is not None and tokens:
-                claim.learned.nano_per_token.add(cost.amount / tokens)
+        if usage is not None:
+            if cost is None or cost.amount is None:
+                for ruled, line in with_lines(claim):
+                    self._look_at_price(claim, ruled, line)
+            self._claims.learn(claim, usage, ending)
 
     def charge(self, call: Call, ending: Ending) -> None:
         """Spend what is only learned of now: a call that was made earlier, or elsewhere."""
@@ -94,7 +90,7 @@ class Settling:
             if earlier is not None:
                 self._correct(earlier, found)
             return
-        claim = self._claims.make(call, {}, call.context, call.scopes)
+        claim = self._claims.make(call, {})
         if claim is not None and claim.lines:
             spent = [found[ruled.unit] for ruled in claim.applied]
             self._look(claim, self._ledger.charge(claim.lines, spent))
@@ -152,18 +148,17 @@ class Settling:
     def _look(self, claim: Claim, balances: Sequence[Balance]) -> None:
         """Tell which thresholds were crossed, and find the account that is fullest."""
         fullest = -1.0
-        for ruled, line, balance in zip(claim.applied, claim.lines, balances, strict=False):
-            spent = balance.spent
-            share = spent / ruled.whole if ruled.whole else float(bool(spent))
-            if share > fullest:
-                fullest, chosen = share, (ruled, balance)
-            if spent >= ruled.first_alarm and balance.before < spent:
+        told = claim.call.span.is_recording()
+        for ruled, line, (_, spent, _, before, _) in zip(claim.applied, claim.lines, balances, strict=False):
+            if told:  # only a span shows it
+                share = spent / ruled.whole if ruled.whole else float(bool(spent))
+                if share > fullest:
+                    fullest = share
+                    claim.fullest = (ruled, spent)
+            if spent >= ruled.first_alarm and before < spent:
                 for alarm in ruled.alarms:
-                    if balance.before < alarm.amount <= spent:
+                    if before < alarm.amount <= spent:
                         self._crossed(claim, ruled, alarm, spent, line)
-        if fullest >= 0 and claim.tightest is None and claim.call.span.is_recording():
-            ruled, balance = chosen
-            claim.tightest = Standing(ruled, balance.account, balance.spent, balance.reserved)
 
     def _look_at_own(self, claim: Claim, ruled: Ruled, ending: Ending) -> None:
         """Tell which thresholds of one call were crossed."""

@@ -62,10 +62,10 @@ def exceeded(
     standing.state = "exceeded"
     claim.tightest = standing
     if action == "cut":
-        claim.later.append((events.BUDGET_CUT, standing, {a.ERROR_TYPE: BUDGET_EXCEEDED}))
+        claim.tell(events.BUDGET_CUT, standing, {a.ERROR_TYPE: BUDGET_EXCEEDED})
     else:
         standing.refused = True
-        claim.later.append((events.BUDGET_REFUSED, standing, refusal(ruled, numbers)))
+        claim.tell(events.BUDGET_REFUSED, standing, refusal(ruled, numbers))
     return LimitExceeded(
         ruled.limit,
         account,
@@ -80,4 +80,4 @@ def exceeded(
 def would_refuse(claim: Claim, ruled: Ruled, key: str | None, numbers: Numbers) -> None:
     """Note that a limit would have refused a call, if it did more than tell."""
     standing = Standing(ruled, account_text(ruled, key), numbers.spent, numbers.reserved, action="block")
-    claim.later.append((events.BUDGET_REFUSED, standing, refusal(ruled, numbers)))
+    claim.tell(events.BUDGET_REFUSED, standing, refusal(ruled, numbers))

@@ -92,10 +92,11 @@ class WaitingRoom:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._tickets = count(1)
-        self._queues: dict[str, list[Waiter]] = {}
+        self.queues: dict[str, list[Waiter]] = {}
+        """Who waits at each account, in order."""
 
     def __bool__(self) -> bool:
-        return bool(self._queues)
+        return bool(self.queues)
 
     def enter(self, waiter: Waiter, accounts: Iterable[str]) -> bool:
         """Stand in the queues of some accounts, beside those that one stands in already.
@@ -109,7 +110,7 @@ class WaitingRoom:
             for account in accounts:
                 if account not in waiter.accounts:
                     waiter.accounts.add(account)
-                    insort(self._queues.setdefault(account, []), waiter, key=_TICKET)
+                    insort(self.queues.setdefault(account, []), waiter, key=_TICKET)
                     new = True
         return new
 
@@ -118,22 +119,22 @@ class WaitingRoom:
         with self._lock:
             first = []
             for account in waiter.accounts:
-                queue = self._queues[account]
+                queue = self.queues[account]
                 queue.remove(waiter)
                 if queue:
                     first.append(queue[0])
                 else:
-                    del self._queues[account]
+                    del self.queues[account]
             waiter.accounts.clear()
         for one in first:
             one.wake()
 
     def behind(self, accounts: Iterable[str], waiter: Waiter | None = None) -> list[str]:
         """Return the accounts at which somebody came before `waiter`, or before a newcomer."""
-        if not self._queues:
+        if not self.queues:
             return []
         with self._lock:
-            queues = ((account, self._queues.get(account)) for account in accounts)
+            queues = ((account, self.queues.get(account)) for account in accounts)
             return [
                 account
                 for account, queue in queues
@@ -143,6 +144,6 @@ class WaitingRoom:
     def freed(self, accounts: Iterable[str]) -> None:
         """Let those try who are first at some accounts."""
         with self._lock:
-            first: list[Any] = [queue[0] for account in accounts if (queue := self._queues.get(account))]
+            first: list[Any] = [queue[0] for account in accounts if (queue := self.queues.get(account))]
         for one in first:
             one.wake()

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 def counted_before(node: Node, ended: Ended, below: Total | None) -> Ended | None:
     """Return what has been counted already of the call that a span tells of."""
-    trace = node.trace
     if ended.answer is not None:
-        known = trace.counted(ended.answer)
+        known = node.trace.counted(ended.answer)
         if known is not None:
             return known
     if ended.kind not in CALLS:
@@ -33,13 +32,15 @@ def counted_before(node: Node, ended: Ended, below: Total | None) -> Ended | Non
         nearest_open(up)
         if up.call is not None:
             return up.call
-    scopes = trace.scopes
+    return None if below or ended.counts is None else _told_at_once(node, ended)
+
+
+def _told_at_once(node: Node, ended: Ended) -> Ended | None:
+    """Return another scope's call with the same numbers, within the time of this one: there is no id in common."""
+    scopes = node.trace.scopes
     if len(scopes) < 2 and (not scopes or ended.scope in scopes):
         return None
-    if ended.counts is None or below:
-        return None
-    # Without an id in common: another scope's call with the same numbers, within the time of this one.
-    for known in trace.alike(_numbers(ended)):
+    for known in node.trace.alike(_numbers(ended)):
         if (
             ended.scope != known.scope
             and (known.scopes is None or ended.scope not in known.scopes)
