@@ -100,7 +100,7 @@ class Settling:
 
         `call` stands for all of its calls.
         """
-        claim = self._claims.make(call, {}, call.context, call.scopes)
+        claim = self._claims.make(call, {})
         if claim is None:
             return
         kept = [(ruled, line) for ruled, line in zip(claim.applied, claim.lines, strict=True) if chosen(ruled)]
