@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -183,6 +186,19 @@ def test_a_stream_is_read_through_the_proxy_that_another_wrapper_made_of_it(
         Instrumentor().uninstrument()
 
     assert provider.handed_out.output_tokens == telemetry.told()["gen_ai.usage.output_tokens"]
+
+
+def test_what_openai_looks_for_is_never_found_half_imported() -> None:
+    """openai 2.5x takes a module that it finds in sys.modules for a whole one; our price list imports it."""
+    if find_spec("openai._httpx2") is None:
+        pytest.skip(f"openai {openai.__version__} does not look for httpx2")
+    program = (
+        "import sys, tracetoll; tracetoll.Instrumentor().instrument(); import openai; print('httpx2' in sys.modules)"
+    )
+
+    printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, encoding="utf-8").stdout
+
+    assert "True" == printed.strip()
 
 
 def test_the_request_is_made_inside_the_span(provider: LocalProvider, instrumented: Telemetry) -> None:
