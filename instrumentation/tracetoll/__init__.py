@@ -6,7 +6,19 @@ from tracetoll.errors import LimitExceeded
 from tracetoll.instrumentor import Instrumentor
 from tracetoll.limits.limit import Limit
 from tracetoll.limits.scope import limits
+from tracetoll.rollup import RollupProcessor
 from tracetoll.usage import Usage
 from tracetoll.version import __version__
 
-__all__ = ["Instrumentor", "Limit", "LimitExceeded", "Usage", "__version__", "agent", "attribution", "limits", "tool"]
+__all__ = [
+    "Instrumentor",
+    "Limit",
+    "LimitExceeded",
+    "RollupProcessor",
+    "Usage",
+    "__version__",
+    "agent",
+    "attribution",
+    "limits",
+    "tool",
+]

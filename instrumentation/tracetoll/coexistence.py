@@ -7,6 +7,8 @@ without them (semconv reference, 7.1). They take a mark for one only if it is an
 from __future__ import annotations
 
 import sys
+import threading
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
@@ -52,3 +54,39 @@ def live_operation(operation: str, context: Context) -> Context:
     loaded = sys.modules.get(module)
     made: Any = getattr(loaded, name, None) if loaded is not None else None
     return context if made is None else otel_context.set_value(key, made(), context)
+
+
+class HeldSilently:
+    """The calls that others tell of and that we have held to limits, so that they are not charged again. Bounded."""
+
+    def __init__(self, kept: int = 10_000) -> None:
+        self._kept = kept
+        self._calls: OrderedDict[object, list[list[object]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, *names: object) -> None:
+        """Remember a call by everything that it may be recognised by."""
+        entry = list(names)
+        with self._lock:
+            for name in names:
+                self._calls.setdefault(name, []).append(entry)
+            while len(self._calls) > self._kept:
+                self._calls.popitem(last=False)
+
+    def take(self, *names: object) -> bool:
+        """Return whether there is a call of one of these names, the first that fits; each is found once."""
+        if not self._calls:
+            return False
+        with self._lock:
+            for name in names:
+                found = self._calls.get(name)
+                if found:
+                    entry = found[0]
+                    for other in entry:
+                        same = self._calls.get(other)
+                        if same is not None and entry in same:
+                            same.remove(entry)
+                            if not same:
+                                del self._calls[other]
+                    return True
+        return False

@@ -20,7 +20,7 @@ log: Final = logging.getLogger("tracetoll")
 CONTENT_VARIABLE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
 STREAM_USAGE: Final = ("known", "always", "never")
-METRICS: Final = ("standard", "counters", "cost", "distributions")
+METRICS: Final = ("standard", "counters", "cost", "traces", "distributions")
 ALIASES: Final = (
     "cache_creation",
     "total_tokens",
@@ -155,7 +155,7 @@ class Settings:
     aliases: frozenset[str] = _setting("TRACETOLL_ALIASES", _some_of(*ALIASES), frozenset({"cache_creation"}))
     """Other tools' attribute names to write beside ours."""
     metrics: frozenset[str] = _setting(
-        "TRACETOLL_METRICS", _some_of(*METRICS), frozenset({"standard", "counters", "cost"})
+        "TRACETOLL_METRICS", _some_of(*METRICS), frozenset({"standard", "counters", "cost", "traces"})
     )
     """Which families of metrics to record."""
     metric_attributes: frozenset[str] = _setting("TRACETOLL_METRIC_ATTRIBUTES", _names, frozenset())
@@ -164,6 +164,8 @@ class Settings:
     """Entries of incoming W3C baggage to take as attribution."""
     baggage_out: frozenset[str] = _setting("TRACETOLL_BAGGAGE_OUT", _names, frozenset())
     """Attribution to send on as W3C baggage; it goes to every host that is called."""
+    rollup: bool = _setting("TRACETOLL_ROLLUP", _switch, default=True)
+    """Whether agents, workflows and local roots get the totals of the calls below them."""
     usage_log: bool = _setting("TRACETOLL_USAGE_LOG", _switch, default=False)
     """Whether to write one log record per call, whatever is sampled."""
     prompt_fingerprint_key: str | None = _setting("TRACETOLL_PROMPT_FINGERPRINT_KEY", _secret, None)

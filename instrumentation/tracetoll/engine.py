@@ -6,22 +6,22 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from time import monotonic, perf_counter, time_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from opentelemetry import context as otel_context
-from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode, get_current_span, set_span_in_context
 
 from tracetoll import emission, errors, headers
 from tracetoll.attribution import current as current_attribution
 from tracetoll.call import Call, Ending, close_forgotten, current_call
-from tracetoll.coexistence import live_operation, suppressed, told_elsewhere
+from tracetoll.coexistence import HeldSilently, live_operation, suppressed, told_elsewhere
 from tracetoll.errors import LimitExceeded
 from tracetoll.limits.admission import Admission
 from tracetoll.limits.limit import Limit
 from tracetoll.limits.rules import ruled
 from tracetoll.limits.scope import current_scopes
 from tracetoll.pricing import Asked, Prices
-from tracetoll.providers.words import convert_all
+from tracetoll.providers.words import Surface, convert_all
 from tracetoll.reading import get, text, view
 from tracetoll.safety import contained, fault
 from tracetoll_semconv import attributes as a
@@ -29,6 +29,7 @@ from tracetoll_semconv import attributes as a
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from opentelemetry.context import Context
     from opentelemetry.trace import Tracer
 
     from tracetoll.call import Outcome
@@ -37,9 +38,10 @@ if TYPE_CHECKING:
     from tracetoll.instruments import Instruments, Series
     from tracetoll.ledgers.protocol import Ledger
     from tracetoll.limits.claim import Claim
+    from tracetoll.limits.scope import Scope
     from tracetoll.limits.sources import Sources
     from tracetoll.pricing import Cost
-    from tracetoll.providers.words import AttributeValue, Surface
+    from tracetoll.providers.words import AttributeValue
     from tracetoll.reading import Path
     from tracetoll.signals import Signals
     from tracetoll.usage import Usage
@@ -67,6 +69,23 @@ class Target:
     """Whether reasoning is counted in the provider's total only."""
     tells_stream_usage: bool = False
     """Whether this host is known to send usage in streams when asked to."""
+
+
+class ElsewhereCall(NamedTuple):
+    """A call that only somebody else has told of."""
+
+    kind: Literal["inference", "embedding"]
+    provider: str
+    model: str | None
+    answer: str | None
+    """The id of the provider's answer."""
+    context: Context
+    """Its current span is the one that told."""
+    attribution: Mapping[str, str]
+    scopes: tuple[Scope, ...]
+
+
+_ELSEWHERE: Final = {"inference": Surface(operation="chat"), "embedding": Surface(operation="embeddings")}
 
 
 class Seen:
@@ -120,11 +139,15 @@ class Engine:
         self.keeps_content = content.wanted
         self._details = settings.cost_details or usage_log.wanted or "traceai" in settings.aliases
         self.next_check = float("inf")
+        self.before_call: Callable[[], bool] | None = None
+        """What to do before each call until it returns True: there was no tracer provider to add to yet."""
         self._sources: Sources
         self._aliases = emission.alias_pairs(settings.aliases)
         self._baggage_in = settings.baggage_in
         self._pending = Seen()
         self._past = Seen()
+        self._silent = HeldSilently()
+        self._elsewhere: dict[str, Target] = {}
         self._starts: dict[tuple[int, int, str | None], tuple[Target, str, Mapping[str, AttributeValue]]] = {}
 
     # --- opening -----------------------------------------------------------------------------
@@ -184,13 +207,15 @@ class Engine:
     def _new(self, surface: Surface, target: Target, body: object, *, streaming: bool) -> Call | None:
         close_forgotten()
         current = otel_context.get_current()
-        if current_call.get() is not None or suppressed(current):
+        if current_call.get() is not None:
             return None
-        silent = bool(current) and told_elsewhere(current, surface.operation)
+        silent = bool(current) and (suppressed(current) or told_elsewhere(current, surface.operation))
         if silent and not self.admission.claims.rules and not current_scopes.get():
             return None
         if monotonic() > self.next_check:
             self._check_policy()
+        if self.before_call is not None and self.before_call():
+            self.before_call = None
         self.prices.preload()
         call = Call(self, surface, target, text(get(body, "model")), streaming=streaming)
         call.context = current
@@ -353,6 +378,7 @@ class Engine:
             ending = self._ending(call, outcome, seconds)
             self._account(call, ending)
             if call.silent:
+                self._note_silent(call, ending)
                 return
             if call.surface.metrics and call.sent:
                 self._instruments.record(self._series(call), call, ending)
@@ -384,6 +410,37 @@ class Engine:
         for scope in call.scopes:
             scope.add(ending, sent=call.sent and call.surface.billed != "fetched")
         self._warn(call, ending)
+
+    def _note_silent(self, call: Call, ending: Ending) -> None:
+        usage = ending.usage
+        if usage is not None:
+            numbers = (_trace(call.context), usage.input_tokens, usage.output_tokens)
+            self._silent.add(*((call.response_id, numbers) if call.response_id is not None else (numbers,)))
+
+    def on_behalf(self, context: Context) -> tuple[Mapping[str, str], tuple[Scope, ...]] | None:
+        """Return on whose behalf, and in which blocks, a call is made here; None where nothing is limited or summed."""
+        scopes = current_scopes.get()
+        if not scopes and not self.admission.claims.rules:
+            return None
+        return current_attribution(self._baggage_in, context), scopes
+
+    def charge_elsewhere(self, call: ElsewhereCall, ending: Ending) -> None:
+        """Spend what a call came to that only somebody else has told of: an SDK that is not patched."""
+        usage = ending.usage
+        if usage is None:
+            return
+        if self._silent.take(call.answer, (_trace(call.context), usage.input_tokens, usage.output_tokens)):
+            return
+        target = self._elsewhere.get(call.provider)
+        if target is None:
+            if len(self._elsewhere) >= _STARTS_KEPT:
+                self._elsewhere.clear()
+            target = self._elsewhere[call.provider] = Target(call.provider or "unknown", None, None)
+        made = Call(self, _ELSEWHERE[call.kind], target, call.model, streaming=False)
+        made.context, made.attribution, made.scopes = call.context, call.attribution, call.scopes
+        made.silent = made.sent = True
+        made.span = INVALID_SPAN
+        self._account(made, ending)
 
     def _warn(self, call: Call, ending: Ending) -> None:
         """Tell what is worth an event beside limits."""
@@ -528,6 +585,10 @@ class Engine:
         if self.keeps_content:
             self._content.of_answer(call, found)
         return found
+
+
+def _trace(context: Context) -> int:
+    return get_current_span(context).get_span_context().trace_id
 
 
 def _of_claim(claim: Claim, found: dict[str, AttributeValue]) -> None:

@@ -24,6 +24,9 @@ from tracetoll.limits.sources import Sources
 from tracetoll.observed import ObservedSeam
 from tracetoll.patching import Patches
 from tracetoll.providers.words import Observed, Stainless
+from tracetoll.rollup.attach import attach, detach
+from tracetoll.rollup.foreign import Foreign
+from tracetoll.rollup.metrics import TraceMetrics
 from tracetoll.safety import contained
 from tracetoll.signals import Signals
 from tracetoll.stainless import StainlessSeam
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from tracetoll.config import Settings
     from tracetoll.ledgers.protocol import Ledger
     from tracetoll.limits.sources import Given
+    from tracetoll.rollup.processor import RollupProcessor
 
 log: Final = logging.getLogger("tracetoll")
 
@@ -66,6 +70,7 @@ class Instrumentor:
 
     engine: Engine | None
     patches: Patches | None
+    rollup: RollupProcessor | None
 
     def __new__(cls) -> Self:
         """Return the one instrumentor of the process."""
@@ -75,6 +80,7 @@ class Instrumentor:
                 self = super().__new__(cls)
                 self.engine = None
                 self.patches = None
+                self.rollup = None
                 cls._instance = self
             return self
 
@@ -133,6 +139,9 @@ class Instrumentor:
                 ledger=accounts,
             )
             self.engine.hold_to(sources)
+            if found.rollup:
+                trace_metrics = TraceMetrics(meter) if "traces" in found.metrics else None
+                self._roll_up(self.engine, tracer_provider, trace_metrics)
             self.patches = Patches()
             for name in _wanted(found):
                 for seam in importlib.import_module(f"tracetoll.providers.{name}").SEAMS:
@@ -148,10 +157,27 @@ class Instrumentor:
         self.patches.undo()
         if self.engine is not None:
             with _UNINSTRUMENTING:
+                if self.rollup is not None:
+                    detach(self.rollup)
                 atexit.unregister(self.engine.settle)
                 self.engine.settle()
         self.patches = None
         self.engine = None
+        self.rollup = None
+
+    def _roll_up(self, engine: Engine, given: TracerProvider | None, trace_metrics: TraceMetrics | None) -> None:
+        """Add a roll-up to the tracer provider, now or as soon as there is one."""
+
+        def try_now() -> bool:
+            found = attach(given if given is not None else trace.get_tracer_provider())
+            if found is not None:
+                found.connect(Foreign(engine), engine.prices, trace_metrics)
+                self.rollup = found
+            return found is not None
+
+        if not try_now():
+            # The application has not set its provider yet; spans that are open when it does are not rolled up.
+            engine.before_call = try_now
 
 
 def _wanted(settings: Settings) -> list[str]:

@@ -74,6 +74,9 @@ _LIBRARY_COUNTS: Final = {
     "web_searches": u.WEB_SEARCHES,
 }
 
+# A provider that nobody named: the library finds one by the model's name.
+ANY_PROVIDER: Final = ""
+
 _FEMTO: Final = 10**15
 _FEMTO_PER_NANO: Final = 10**6
 _LOADING_S: Final = 30.0
@@ -253,7 +256,7 @@ class Prices:
 
     def _resolve(self, provider: str, model: str, tier: str | None, *, batch: bool) -> Rates | None:
         library_provider = _LIBRARY_PROVIDERS.get(provider)
-        if self._snapshot is None or library_provider is None:
+        if self._snapshot is None or (library_provider is None and provider != ANY_PROVIDER):
             return None
         try:
             _, info = self._snapshot.find_provider_model(model, None, library_provider, None)
@@ -264,6 +267,11 @@ class Prices:
             conditions["processing"] = "batch"
         prices = info.get_prices(datetime.now(UTC), conditions or None)
         return _compiled(vars(prices), self._units, info.context_window)
+
+    def price(self, provider: str, model: str, counts: Mapping[str, int]) -> int | None:
+        """Return what some counts cost in nano-dollars; None where no price is known."""
+        rates = self.rates(provider, model)
+        return _nano(rates.price(counts)) if rates is not None and rates.units else None
 
     def cost(self, usage: u.Usage, asked: Asked, *, details: bool) -> Cost:
         """Return what a call cost. The provider's own statement wins over the price list.

@@ -446,8 +446,11 @@ ROLLUP_OUTPUT_TOKENS: Final = "tracetoll.rollup.output_tokens"
 ROLLUP_REASONING_OUTPUT_TOKENS: Final = "tracetoll.rollup.reasoning.output_tokens"
 """Output tokens of all calls below that went into reasoning."""
 
+ROLLUP_REFUSED_COUNT: Final = "tracetoll.rollup.refused.count"
+"""Calls below that a limit refused; nothing was sent."""
+
 ROLLUP_SCOPE: Final = "tracetoll.rollup.scope"
-"""Which spans the totals cover; always those of this process only."""
+"""Which spans the totals cover."""
 
 ROLLUP_TOOL_CALL_COUNT: Final = "tracetoll.rollup.tool_call.count"
 """Tool executions below, failed ones included."""
@@ -487,6 +490,9 @@ TEAM: Final = "tracetoll.team"
 
 TENANT: Final = "tracetoll.tenant"
 """Customer that the call is made for."""
+
+TRACE_NAME: Final = "tracetoll.trace.name"
+"""Name of the local root span."""
 
 USAGE_ACCEPTED_PREDICTION_OUTPUT_TOKENS: Final = "tracetoll.usage.accepted_prediction.output_tokens"
 """Predicted output tokens that the model took over."""

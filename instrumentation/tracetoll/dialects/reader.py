@@ -1,0 +1,277 @@
+"""Read a span with its emitter's table: what it is, what it used, which answer it is about."""
+
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from tracetoll import usage as u
+from tracetoll.dialects.emitters import EMITTERS, TRACETOLL, UNKNOWN
+from tracetoll.reading import LARGEST_COUNT, count
+from tracetoll.usage import NANO
+from tracetoll_semconv import attributes as a
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tracetoll.dialects.words import Aliases, Emitter, Kind
+
+Fields = dict[str, Any]
+
+CALLS: Final = frozenset({"inference", "embedding"})
+_MAIN: Final = (u.INPUT, u.OUTPUT, u.CACHE_READ, u.CACHE_WRITE, u.REASONING)
+_SCOPES_KEPT: Final = 1000
+_LONGEST_DOCUMENT: Final = 10_000
+_LARGEST_COST: Final = 1e9
+
+# How other emitters call providers → how upstream and we do.
+_PROVIDERS: Final[Mapping[str, str]] = {
+    "aws": "aws.bedrock",
+    "az.ai.inference": "azure.ai.inference",
+    "az.ai.openai": "azure.ai.openai",
+    "azure": "azure.ai.openai",
+    "azure_openai": "azure.ai.openai",
+    "bedrock": "aws.bedrock",
+    "gemini": "gcp.gemini",
+    "google": "gcp.gemini",
+    "google_genai": "gcp.gemini",
+    "google-gla": "gcp.gemini",
+    "google-vertex": "gcp.vertex_ai",
+    "mistralai": "mistral_ai",
+    "mistral": "mistral_ai",
+    "together": "together_ai",
+    "vertex_ai": "gcp.vertex_ai",
+    "vertexai": "gcp.vertex_ai",
+    "voyageai": "voyage_ai",
+    "watsonx": "ibm.watsonx.ai",
+    "xai": "x_ai",
+}
+
+
+class Told:
+    """What one span tells. Counts are normalised: input includes cache, output includes reasoning."""
+
+    # Defaults of the class, so that making one costs only what the span says.
+    counts: dict[str, int] | None = None
+    """Usage by the names of `tracetoll.usage`; None: the span tells none."""
+    cost: int | None = None
+    """In nano-dollars, as the emitter states it."""
+    answer: str | None = None
+    """The id of the provider's answer: the same id in a trace is the same call."""
+    provider = ""
+    model: str | None = None
+    refused = False
+    """Whether a limit kept the call from being sent."""
+    missing = False
+    """Whether the call has no usage where there should be some."""
+
+    def __init__(self, kind: Kind, trust: int) -> None:
+        self.kind: Kind = kind
+        self.trust = trust
+        """Whose numbers hold where several tell of the same answer: the higher, the rather. Ours have 2."""
+
+
+T = TypeVar("T", bound=Told)
+
+
+class _Table:
+    """An emitter's table, made ready for use."""
+
+    __slots__ = ("emitter", "kinds", "known", "main", "own", "rare", "rarely", "usage")
+
+    def __init__(self, emitter: Emitter) -> None:
+        self.emitter = emitter
+        self.own = emitter is TRACETOLL
+        self.main = tuple((name, emitter.counts[name]) for name in _MAIN if name in emitter.counts)
+        self.rare = tuple((name, found) for name, found in emitter.counts.items() if name not in _MAIN)
+        self.rarely = frozenset(alias for _, aliases in self.rare for alias in aliases)
+        self.kinds = tuple(
+            (
+                attribute,
+                {value: kind for value, kind in values.items() if "*" not in value},
+                tuple((value, kind) for value, kind in values.items() if "*" in value),
+            )
+            for attribute, values in emitter.kinds.items()
+        )
+        usage = (alias for name in (u.INPUT, u.OUTPUT) for alias in emitter.counts.get(name, ()))
+        self.usage = frozenset((*usage, *emitter.documents))
+        """A span with none of these tells no usage."""
+        self.known = frozenset((*emitter.kinds, *self.usage))
+        """A span with none of these is none of this emitter's calls, agents or tools."""
+
+    def kind(self, fields: Fields) -> Kind | None:
+        """Return what a span is; None where it does not say."""
+        for attribute, values, patterns in self.kinds:
+            told = fields.get(attribute)
+            if told.__class__ is not str:
+                continue
+            found = values.get(told)
+            if found is not None:
+                return found
+            for pattern, kind in patterns:
+                if fnmatchcase(told, pattern):
+                    return kind
+        return None
+
+    def counts(self, fields: Fields, provider: str) -> dict[str, int] | None:
+        """Return the usage that a span tells, None if it tells none."""
+        found: dict[str, int] = {}
+        for name, aliases in self.main:
+            for alias in aliases:
+                value = fields.get(alias)
+                if value is not None:
+                    number = value if value.__class__ is int and 0 <= value <= LARGEST_COUNT else count(value)
+                    if number is not None:
+                        found[name] = number
+                        break
+        for attribute, buckets in self.emitter.documents.items():
+            _read_document(fields.get(attribute), buckets, found)
+        if u.INPUT not in found and u.OUTPUT not in found:
+            return None
+        if not self.rarely.isdisjoint(fields):
+            for name, aliases in self.rare:
+                number = count(_first(fields, aliases))
+                if number is not None:
+                    found[name] = number
+        return found if self.own else self._normalised(found, provider)
+
+    def _normalised(self, found: dict[str, int], provider: str) -> dict[str, int] | None:
+        emitter = self.emitter
+        if emitter.zeros_are_missing and not found.get(u.INPUT) and not found.get(u.OUTPUT):
+            return None
+        cached = found.get(u.CACHE_READ, 0) + found.get(u.CACHE_WRITE, 0)
+        # An input smaller than its cached part cannot include it, whatever the emitter usually does.
+        if cached and (provider in emitter.cache_beside_input or found.get(u.INPUT, 0) < cached):
+            found[u.INPUT] = found.get(u.INPUT, 0) + cached
+        if emitter.reasoning_beside_output and found.get(u.REASONING):
+            found[u.OUTPUT] = found.get(u.OUTPUT, 0) + found[u.REASONING]
+        return found
+
+
+class Reader(Generic[T]):
+    """Reads spans of any emitter into what `make` makes. Thread-safe."""
+
+    def __init__(self, make: Callable[[Kind, int], T]) -> None:
+        self._make = make
+        self._tables = tuple(_Table(emitter) for emitter in EMITTERS)
+        self._unknown = _Table(UNKNOWN)
+        self._by_scope: dict[str, _Table | None] = {TRACETOLL.name: _Table(TRACETOLL)}
+        self._by_mark = {mark: table for table in reversed(self._tables) for mark in table.emitter.marks}
+        self._marks = frozenset(self._by_mark)
+
+    def read(self, scope: str, fields: Fields) -> T | None:
+        """Return what a span of some scope and attributes tells; None if it is about no model."""
+        table = self._table(scope, fields)
+        if table is None:
+            return None
+        emitter = table.emitter
+        kind = table.kind(fields)
+        if kind == "fetch":
+            return None  # the numbers of an answer that was counted when it was made
+        told = self._make(kind or "none", emitter.trust)
+        if not fields.keys().isdisjoint(table.usage):
+            _read_usage(table, fields, told)
+        if kind is None:
+            if told.counts is None:
+                return None
+            told.kind = "none" if table.own else "inference"
+        if told.counts is not None or kind in CALLS:
+            _read_answer(table, fields, told)
+        return told
+
+    def kind(self, scope: str, fields: Fields) -> Kind | None:
+        """Return only what a span is, None as long as it does not say."""
+        table = self._table(scope, fields)
+        return table.kind(fields) if table is not None else None
+
+    def _table(self, scope: str, fields: Fields) -> _Table | None:
+        """Return the table to read a span with; None if it is about no model."""
+        try:
+            table = self._by_scope[scope]
+        except KeyError:
+            table = self._of_scope(scope)
+        if table is None:
+            if not self._marks.isdisjoint(fields):
+                return next(self._by_mark[mark] for mark in self._by_mark if mark in fields)
+            table = self._unknown
+        return None if fields.keys().isdisjoint(table.known) else table
+
+    def _of_scope(self, scope: str) -> _Table | None:
+        """Return the table of a scope, None if spans have to be told apart by their attributes."""
+        found = next((table for table in self._tables if _is_of(scope, table.emitter)), None)
+        if len(self._by_scope) < _SCOPES_KEPT:
+            self._by_scope[scope] = found
+        return found
+
+
+def _is_of(scope: str, emitter: Emitter) -> bool:
+    """Return whether a scope is an emitter's: it is called so, or is below it."""
+    return any(
+        scope == start or (scope.startswith(start) and not scope[len(start)].isalnum()) for start in emitter.scopes
+    )
+
+
+def _read_usage(table: _Table, fields: Fields, told: Told) -> None:
+    """Read what a span tells of usage and cost."""
+    emitter = table.emitter
+    if not table.own:
+        told.provider = _provider(_first(fields, emitter.provider))
+        model = _first(fields, emitter.model)
+        told.model = model if isinstance(model, str) else None
+    told.counts = table.counts(fields, told.provider)
+    if told.counts is not None and emitter.cost:
+        told.cost = _nano(_first(fields, emitter.cost))
+        if not told.cost and not table.own:
+            told.cost = None  # others state 0 where they know no price
+
+
+def _read_answer(table: _Table, fields: Fields, told: Told) -> None:
+    """Read which answer a call had, or why there is none."""
+    answer = _first(fields, table.emitter.response)
+    if answer.__class__ is str:
+        told.answer = answer
+    if table.own:
+        told.refused = fields.get(a.CALL_OUTCOME) == "refused"
+        told.missing = fields.get(a.USAGE_SOURCE) == "missing"
+    elif told.counts is None:
+        told.missing = True
+        if table.emitter.answers_apart and told.answer is None and a.ERROR_TYPE not in fields:
+            told.kind = "none"
+
+
+def _first(fields: Fields, aliases: Aliases) -> Any:
+    for alias in aliases:
+        value = fields.get(alias)
+        if value is not None:
+            return value
+    return None
+
+
+def _provider(told: object) -> str:
+    if not isinstance(told, str):
+        return ""
+    name = told.lower()
+    return _PROVIDERS.get(name, name)
+
+
+def _nano(dollars: object) -> int | None:
+    if isinstance(dollars, bool) or not isinstance(dollars, int | float) or not 0 <= dollars < _LARGEST_COST:
+        return None
+    return round(dollars * NANO)
+
+
+def _read_document(document: object, buckets: Mapping[str, tuple[str, ...]], found: dict[str, int]) -> None:
+    """Add the counts of a JSON object whose keys are disjoint."""
+    if not isinstance(document, str) or len(document) > _LONGEST_DOCUMENT:
+        return
+    try:
+        told = json.loads(document)
+    except ValueError:
+        return
+    if not isinstance(told, dict):
+        return
+    for name, keys in buckets.items():
+        numbers = [number for key in keys if (number := count(told.get(key))) is not None]
+        if numbers:
+            found[name] = sum(numbers)

@@ -1,0 +1,188 @@
+"""Adding up: a span's total moves to the nearest ancestor that is open, one step per span that ends.
+
+Whoever gets the lock does it at once, and works off what others have noted who did not get it: nobody waits, and a
+span that ends inside of a garbage collection does no harm.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from tracetoll.dialects.reader import CALLS
+from tracetoll.rollup import identity, totals
+from tracetoll.rollup.spans import PLAIN
+from tracetoll.rollup.state import ENDED_KEPT, Ended
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracetoll.rollup.metrics import Labels
+    from tracetoll.rollup.state import Node, Trace
+    from tracetoll.rollup.totals import Total
+
+LOST: Final = Ended("none", 0)
+"""A span that was dropped without having been ended, or was one too many."""
+LOST.total = {totals.LOST: 1}
+
+
+class Adder:
+    """Adds up spans. Thread-safe."""
+
+    def __init__(
+        self,
+        watch: Callable[[Node], None],
+        whole: Callable[[Labels, Total], None],
+        let_go: Callable[[Trace], None],
+    ) -> None:
+        self._watch = watch
+        """Called for a span when it has something below for the first time."""
+        self._whole = whole
+        """Called with the total of a local root that has ended."""
+        self._let_go = let_go
+        """Called for a trace that has no open span."""
+        self.start_over()
+
+    def start_over(self) -> None:
+        """Forget everything: in a forked child, what runs in the parent ends there."""
+        self._notes: deque[tuple[Node, Ended | None]] = deque()
+        self.charges: deque[tuple[Ended, Total]] = deque()
+        """Calls that only others have told of, and what they came to; for limits."""
+        self._lock = threading.Lock()
+        self._holder = 0
+        """The thread that has the lock while it may run other code."""
+
+    def started(self, node: Node) -> None:
+        """Take a span that has started."""
+        up = node.up
+        if up is not None and not up.done and self._lock.acquire(blocking=False):
+            up.open += 1
+            self._lock.release()
+        else:
+            self._notes.append((node, None))
+
+    def ended(self, node: Node, ended: Ended) -> None:
+        """Add up a span that has ended: at once if nobody else is at it, else it is left to them."""
+        if self._lock.acquire(blocking=False):
+            self._holder = threading.get_ident()
+            try:
+                if self._notes:
+                    self._apply_notes()
+                self._apply(node, ended)
+            finally:
+                self._holder = 0
+                self._lock.release()
+        else:
+            self._notes.append((node, ended))
+        if self._notes:
+            self.work()
+
+    def died(self, node: Node) -> None:
+        """Note that a span was dropped without having been ended. Called by a garbage collection."""
+        if not node.done:
+            self._notes.append((node, LOST))
+
+    def work(self) -> None:
+        """Work off the notes, unless somebody else is at it."""
+        while self._notes and self._lock.acquire(blocking=False):
+            self._holder = threading.get_ident()
+            try:
+                self._apply_notes()
+            finally:
+                self._holder = 0
+                self._lock.release()
+
+    def so_far(self, node: Node, ended: Ended) -> tuple[Total | None, Total, bool]:
+        """Return what is below a span that is about to end, its total, and whether nothing below is open any more."""
+        inside = self._holder == threading.get_ident()  # a garbage collection has ended it, while we are at work
+        if not inside:
+            self._lock.acquire()
+            self._holder = threading.get_ident()
+        try:
+            if not inside:
+                self._apply_notes()
+            below = dict(node.below) if node.below else None
+            known = identity.counted_before(node, ended, below)
+            return below, _total(node, ended, below, known) or {}, not node.open and not node.trace.gone
+        finally:
+            if not inside:
+                self._holder = 0
+                self._lock.release()
+
+    # --- under the lock ----------------------------------------------------------------------
+
+    def _apply_notes(self) -> None:
+        while True:
+            try:
+                node, ended = self._notes.popleft()
+            except IndexError:
+                return
+            if ended is not None:
+                self._apply(node, ended)
+                continue
+            up = node.nearest()
+            if up is not None:
+                up.open += 1
+
+    def _apply(self, node: Node, ended: Ended) -> None:
+        """Move what a span came to on to its nearest open ancestor."""
+        if node.done:
+            return
+        up = node.up
+        if up is not None and up.done:
+            up = node.nearest()
+        below, node.below = node.below, None
+        total = below if ended is PLAIN else self._say(node, ended, below)
+        node.done = True
+        trace = node.trace
+        if up is not None:
+            up.open += node.open - 1
+            if total:
+                if up.below is not None:
+                    totals.add(up.below, total)
+                else:
+                    up.below = total
+                    self._watch(up)
+        elif total and ended.labels is not None:
+            self._whole(ended.labels, total)
+        if len(trace.ended) > ENDED_KEPT:
+            trace.turn_ended()
+        if not trace.open:
+            self._let_go(trace)
+
+    def _say(self, node: Node, ended: Ended, below: Total | None) -> Total | None:
+        """Return the total of a span that says something itself, and note what limits have to hear of."""
+        if ended is LOST:
+            node.trace.open.pop(node.key, None)
+            total = dict(LOST.total)
+            totals.add(total, below or {})
+            return total
+        if ended.kind not in CALLS and ended.answer is None:
+            return _total(node, ended, below, None)
+        known = identity.counted_before(node, ended, below)
+        found = _total(node, ended, below, known)
+        identity.remember(node, ended, known)
+        # What is around a call of ours tells of it again, and limits know it.
+        if ended.behalf is not None and not (below and totals.OWN in below):
+            beyond = totals.more_than(found or {}, below or {})
+            if beyond:
+                self.charges.append((ended, beyond))
+        return dict(found) if found is ended.total else found  # that one is remembered
+
+
+def _total(node: Node, ended: Ended, below: Total | None, known: Ended | None) -> Total | None:
+    """Return the total of a span that says something itself; may return `below`, and changes neither."""
+    total: Total | None
+    if known is not None:
+        total = identity.change(node, ended, below, known)
+    elif not below:
+        total = ended.total
+    elif not ended.total:
+        total = below
+    else:
+        total = totals.around(ended.kind, ended.total, below)
+    if ended.remote is not None:
+        total = dict(total or {})
+        totals.add(total, ended.remote)
+    return total

@@ -1,0 +1,83 @@
+"""One call, told of by several spans: which of them are about the same, and whose numbers hold.
+
+Spans over one another are the easy case (`totals.around`). Here are those that lie beside one another: by the
+id of the provider's answer, else by what they say and when.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tracetoll import usage as u
+from tracetoll.dialects.reader import CALLS
+from tracetoll.rollup import totals
+
+if TYPE_CHECKING:
+    from tracetoll.rollup.state import Ended, Node, Numbers
+    from tracetoll.rollup.totals import Total
+
+
+def counted_before(node: Node, ended: Ended, below: Total | None) -> Ended | None:
+    """Return what has been counted already of the call that a span tells of."""
+    trace = node.trace
+    if ended.answer is not None:
+        known = trace.counted(ended.answer)
+        if known is not None:
+            return known
+    scopes = trace.scopes
+    if ended.counts is None or below or ended.kind not in CALLS or not scopes or scopes == {ended.scope}:
+        return None
+    # Without an id in common: another scope's call with the same numbers, within the time of this one.
+    for known in trace.alike(_numbers(ended)):
+        if (
+            ended.scope != known.scope
+            and (known.scopes is None or ended.scope not in known.scopes)
+            and (known.answer is None or ended.answer is None)
+            and ended.started_ns <= known.started_ns
+            and known.ended_ns <= ended.ended_ns
+        ):
+            return known
+    return None
+
+
+def change(node: Node, ended: Ended, below: Total | None, known: Ended) -> Total:
+    """Return the total of a span whose call was counted before: what is below, and what it changes.
+
+    The higher trust's numbers hold in the place of the others'; between equals, the larger ones do.
+    """
+    if ended.trust > known.trust:
+        differs = totals.instead_of
+    elif ended.trust == known.trust:
+        differs = totals.more_than
+    else:
+        differs = totals.gaps_filled
+    if below is None:
+        return differs(ended.total, known.total)
+    if known.where.nearest() is not node:
+        return differs(totals.around(ended.kind, ended.total, below), known.total)
+    total = dict(below)
+    totals.add(total, differs(ended.total, known.total))
+    return total
+
+
+def remember(node: Node, ended: Ended, known: Ended | None) -> None:
+    """Remember that a call was counted, or that one more span has told of it."""
+    trace = node.trace
+    if known is None:
+        if ended.kind in CALLS or ended.answer is not None:
+            ended.where = node
+            trace.count(ended, _numbers(ended))
+        return
+    known.scopes = {*(known.scopes or ()), known.scope, ended.scope}
+    if ended.trust > known.trust:
+        known.total, known.trust = {**known.total, **ended.total}, ended.trust
+    elif ended.trust == known.trust:
+        known.total = totals.larger(ended.total, known.total)
+    if known.answer is None:
+        known.answer = ended.answer
+        trace.name_answer(known)
+
+
+def _numbers(ended: Ended) -> Numbers:
+    total = ended.total
+    return total.get(u.INPUT), total.get(u.OUTPUT)

@@ -1,0 +1,283 @@
+"""The roll-up: a span processor that adds up what the spans below a span came to (design: roll-up).
+
+A total is written when its span is about to end, because nothing can be written later: `end` of agents, workflows
+and local roots is ours for that moment.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.metrics import get_meter
+from opentelemetry.sdk.trace import SpanProcessor
+
+from tracetoll.dialects.reader import CALLS
+from tracetoll.dialects.words import OURS
+from tracetoll.forks import call_in_child
+from tracetoll.rollup import totals
+from tracetoll.rollup.adder import LOST, Adder
+from tracetoll.rollup.metrics import TraceMetrics
+from tracetoll.rollup.spans import SpanReader
+from tracetoll.rollup.state import Node, Trace
+from tracetoll.safety import fault
+from tracetoll.version import __version__
+from tracetoll_semconv import attributes as a
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+    from tracetoll.pricing import Prices
+    from tracetoll.rollup.foreign import Foreign
+    from tracetoll.rollup.metrics import Labels
+    from tracetoll.rollup.totals import Total
+
+SCOPE: Final = "tracetoll"
+MAX_TRACES: Final = 10_000
+MAX_SPANS: Final = 200_000
+MAX_SPANS_PER_TRACE: Final = 100_000
+MAX_IDLE_S: Final = 3600.0
+_SWEEP_AFTER: Final = 4096
+_SWEEPS_PER_IDLE: Final = 60
+
+
+class RollupProcessor(SpanProcessor):
+    """Writes `tracetoll.rollup.*` on agents, workflows, tasks and local roots: totals of the calls below.
+
+    Usable alone, `provider.add_span_processor(RollupProcessor())`, before or after exporters; `instrument()`
+    adds one. Reads our own spans and those of other instrumentation. Never raises.
+
+    State is bounded: traces not heard of for `max_idle_s` seconds are dropped, and the oldest ones beyond
+    `max_traces`, or when more than `max_spans` spans are open; beyond `max_spans_per_trace` open spans of one trace,
+    further ones are not followed. What is dropped makes totals say `tracetoll.rollup.complete` = false.
+    `meter_provider` is where the metrics of traces go; the global one by default.
+    """
+
+    def __init__(
+        self,
+        *,
+        meter_provider: MeterProvider | None = None,
+        max_traces: int = MAX_TRACES,
+        max_spans: int = MAX_SPANS,
+        max_spans_per_trace: int = MAX_SPANS_PER_TRACE,
+        max_idle_s: float = MAX_IDLE_S,
+    ) -> None:
+        self._max_traces = max_traces
+        self._max_spans = max_spans
+        self._max_spans_per_trace = max_spans_per_trace
+        self._sweep_s = max_idle_s / _SWEEPS_PER_IDLE
+        self._spans = SpanReader()
+        self._adder = Adder(self._watch, self._whole, self._let_go)
+        self._meter_provider = meter_provider
+        self._metrics: TraceMetrics | None = None
+        self._measured = True
+        self._foreign: Foreign | None = None
+        self.on = True
+        """Whether spans are followed; instrument() and uninstrument() switch the one that they added."""
+        self._start_over()
+        call_in_child(self, RollupProcessor._start_over)
+
+    def _start_over(self) -> None:
+        self._traces: dict[int, Trace] = {}
+        self._adder.start_over()
+        self._started = 0
+        self._epoch = 0
+        self._next_sweep = time.monotonic() + self._sweep_s
+        if self._metrics is not None:
+            self._metrics.forget()
+
+    def connect(self, foreign: Foreign, prices: Prices, metrics: TraceMetrics | None) -> None:
+        """Tell limits of what others emit, with prices in common; record trace metrics, None: leave them out."""
+        self._foreign = foreign
+        self._spans.prices = prices
+        self._metrics = metrics
+        self._measured = metrics is not None
+
+    def disconnect(self) -> None:
+        """Work alone again."""
+        self.force_flush()
+        self._foreign = self._metrics = None
+        self._measured = True
+
+    # --- what OpenTelemetry calls ------------------------------------------------------------
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002  # OpenTelemetry's name
+        """Follow a span."""
+        if self.on:
+            try:
+                self._follow(span)
+            except Exception as error:
+                if not fault("noting the start of a span", error):
+                    raise
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Add what a span came to to the ancestors that are open."""
+        try:
+            context = span.context
+            trace = self._traces.get(context.trace_id)
+            node = trace.end(context.span_id) if trace is not None else None
+            if trace is None or node is None:
+                return
+            trace.epoch = self._epoch
+            ended = self._spans.read(span, node)
+            if self._foreign is not None and ended.counts is not None and ended.trust < OURS:
+                ended.behalf = self._foreign.on_behalf(span)
+            self._adder.ended(node, ended)
+            if self._adder.charges:
+                self._charge()
+        except Exception as error:
+            if not fault("adding up a span", error):
+                raise
+
+    def shutdown(self) -> None:
+        """Record the metrics that are noted."""
+        self.force_flush()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002  # OpenTelemetry's name
+        """Work off what is noted, and record the metrics; returns True."""
+        self._adder.work()
+        if self._metrics is not None:
+            self._metrics.flush()
+        return True
+
+    # --- following spans ---------------------------------------------------------------------
+
+    def _follow(self, span: Span) -> None:
+        self._started += 1
+        if self._started >= _SWEEP_AFTER:
+            self._sweep()
+        context, parent = span.context, span.parent
+        trace = self._traces.get(context.trace_id) or self._new_trace(context.trace_id)
+        up = trace.nearest_to(parent.span_id) if parent is not None and not parent.is_remote else None
+        node = Node(span, self._adder.died)
+        node.key = context.span_id
+        node.trace = trace
+        node.up = up
+        node.top = up is None
+        node.below = None
+        node.open = 0
+        node.done = node.hooked = False
+        if up is None:
+            if parent is None or parent.is_remote:
+                trace.root, trace.roots = node, trace.roots + 1
+            self._hook(node, span)
+        else:
+            self._adder.started(node)
+            if span.name.startswith("invoke_") and self._spans.may_be_agent(span):
+                self._hook(node, span)
+        if len(trace.open) >= self._max_spans_per_trace:
+            self._adder.ended(node, LOST)
+            return
+        trace.open[node.key] = node
+        if trace.gone:
+            self._keep(trace)
+
+    def _watch(self, node: Node) -> None:
+        """Be told when a span ends that has something below it, if it is one that gets totals."""
+        span = None if node.hooked else node()
+        if span is not None and self._spans.may_be_agent(span):
+            self._hook(node, span)
+
+    def _charge(self) -> None:
+        """Tell limits of calls that others have told of. Outside of the lock: they have locks of their own."""
+        while True:
+            try:
+                ended, beyond = self._adder.charges.popleft()
+            except IndexError:
+                return
+            if self._foreign is not None and ended.behalf is not None:
+                self._foreign.charge(ended, beyond, ended.behalf)
+
+    def _whole(self, labels: Labels, total: Total) -> None:
+        """Note the metrics of a trace."""
+        if self._metrics is None and self._measured:
+            self._metrics = TraceMetrics(get_meter(SCOPE, __version__, self._meter_provider))
+        if self._metrics is not None:
+            self._metrics.note(labels, total)
+
+    # --- writing -----------------------------------------------------------------------------
+
+    def _hook(self, node: Node, span: Span) -> None:
+        """Have `_ending` called when a span is about to end. A span has no other place to be told of that in."""
+        node.hooked = True
+        span.__dict__["end"] = partial(self._ending, node)
+
+    def _ending(self, node: Node, end_time: int | None = None) -> None:
+        """Write the totals of a span, and end it."""
+        span = node()
+        if span is None:
+            return
+        span.__dict__.pop("end", None)
+        try:
+            if self.on and (node.top or self._spans.may_be_agent(span)):
+                self._write(node, span)
+        except Exception as error:
+            if not fault("writing the totals of a span", error):
+                raise
+        finally:
+            span.end(end_time)
+
+    def _write(self, node: Node, span: Span) -> None:
+        ended = self._spans.read(span, node)
+        is_agent = ended.kind == "agent"
+        if not is_agent and not node.top:
+            return
+        below, total, complete = self._adder.so_far(node, ended)
+        if not is_agent and (not total or (below is None and ended.kind in CALLS)):
+            return  # a call alone says everything itself
+        told = totals.attributes(total)
+        told[a.ROLLUP_COMPLETE] = complete and total.get(totals.MISSING, 0) <= 0 and totals.LOST not in total
+        if not node.top:
+            told[a.ROLLUP_SCOPE] = "descendants"
+        else:
+            told[a.ROLLUP_SCOPE] = "process" if span.parent is not None or totals.AWAY in total else "trace"
+        span.set_attributes(told)
+
+    # --- keeping bounds ----------------------------------------------------------------------
+
+    def _new_trace(self, key: int) -> Trace:
+        if len(self._traces) >= self._max_traces:
+            self._adder.work()
+            self._drop_idle(self._max_traces * 9 // 10)
+        return self._traces.setdefault(key, Trace(key, self._epoch))
+
+    def _keep(self, trace: Trace) -> None:
+        """Take back a trace that was let go of while a span of it started."""
+        trace.gone = False
+        self._traces[trace.key] = trace
+
+    def _let_go(self, trace: Trace) -> None:
+        """Forget a trace that has no open span."""
+        if not trace.gone:
+            trace.gone = True
+            if self._traces.get(trace.key) is trace:
+                del self._traces[trace.key]
+            if trace.open:
+                self._keep(trace)
+
+    def _sweep(self) -> None:
+        """Work off what is noted, and drop what was not heard of for long, or is too much."""
+        self._started = 0
+        self._adder.work()
+        now = time.monotonic()
+        if now >= self._next_sweep:
+            self._next_sweep = now + self._sweep_s
+            self._epoch += 1
+            for trace in list(self._traces.values()):
+                if trace.epoch < self._epoch - _SWEEPS_PER_IDLE:
+                    self._drop(trace)
+        if sum(len(trace.open) for trace in list(self._traces.values())) > self._max_spans:
+            self._drop_idle(len(self._traces) * 9 // 10)
+
+    def _drop_idle(self, kept: int) -> None:
+        """Drop the traces that were not heard of for longest, down to so many."""
+        by_age = sorted(self._traces.values(), key=lambda trace: trace.epoch)
+        for trace in by_age[: max(1, len(by_age) - kept)]:
+            self._drop(trace)
+
+    def _drop(self, trace: Trace) -> None:
+        trace.gone = True
+        self._traces.pop(trace.key, None)

@@ -1,0 +1,169 @@
+"""What the roll-up keeps while spans are open: a node per span, and per trace what its spans have in common."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+from weakref import ref
+
+from opentelemetry.sdk.trace import Span
+
+from tracetoll.dialects.reader import Told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tracetoll.rollup.foreign import Behalf
+    from tracetoll.rollup.metrics import Labels
+    from tracetoll.rollup.totals import Total
+
+ENDED_KEPT: Final = 512
+"""How many ended spans of a trace are remembered at least, and half of how many at most."""
+_ANSWERS_KEPT: Final = 5_000
+"""The same of the answers that a trace's calls had."""
+_NUMBERS_KEPT: Final = 256
+_ALIKE_KEPT: Final = 16
+_SCOPES_KEPT: Final = 100
+
+Numbers = tuple[int | None, int | None]
+"""A call's tokens of input and of output."""
+
+
+class Node(ref[Span]):
+    """One span: a weak reference to it, so that a span that is dropped without being ended goes away.
+
+    Whoever makes one sets everything; from then on, all but `trace`, `key` and `top` is only touched under the
+    processor's lock.
+    """
+
+    __slots__ = ("below", "done", "hooked", "key", "open", "top", "trace", "up")
+
+    key: int
+    """The span's id."""
+    trace: Trace
+    up: Node | None
+    """The nearest ancestor in this process that was known when this was last looked at; see `nearest`."""
+    below: Total | None
+    """The totals of the children that have ended, added up; None: nothing yet."""
+    open: int
+    """How many spans below are still open that have no open ancestor closer than this one."""
+    done: bool
+    hooked: bool
+    """Whether this is told when the span is about to end."""
+    top: bool
+    """Whether the span is a local root: it has no parent that this process knows of."""
+
+    def nearest(self) -> Node | None:
+        """Return the nearest ancestor that is still open, and remember it."""
+        up = self.up
+        if up is None or not up.done:
+            return up
+        while up is not None and up.done:
+            up = up.up
+        # All that were passed lead there from now on, so that no chain is walked twice.
+        step = self.up
+        self.up = up
+        while step is not None and step is not up:
+            step.up, step = up, step.up
+        return up
+
+
+class Ended(Told):
+    """What a span that has ended tells, and what the roll-up needs beside it."""
+
+    total: Total
+    """What the span itself came to."""
+    remote: Total | None = None
+    """What another process told of itself: never the same as what is below."""
+    scope = ""
+    started_ns = ended_ns = 0
+    labels: Labels | None = None
+    """What the metrics of a trace are told under; None: not a local root."""
+    behalf: Behalf | None = None
+    """On whose behalf somebody else's call was made; None: limits need not hear of it."""
+    where: Node
+    """The span that told first of a call, once it is counted."""
+    scopes: set[str] | None = None
+    """The instrumentation scopes that have told of the same call, if more than one."""
+
+
+class Trace:
+    """What the spans of one trace in this process have in common."""
+
+    __slots__ = (
+        "_answers", "_calls", "_older_answers", "_older_calls", "_older_ended",
+        "ended", "epoch", "gone", "key", "open", "root", "roots", "scopes",
+    )  # fmt: skip
+
+    def __init__(self, key: int, epoch: int) -> None:
+        self.key = key
+        self.epoch = epoch
+        """The processor's sweep in which the trace was last heard of."""
+        self.open: dict[int, Node] = {}
+        self.root: Node | None = None
+        """The local root, for spans whose parents have been forgotten; of no use where there are several."""
+        self.roots = 0
+        self.gone = False
+        """Whether the processor has let go of it."""
+        # Two generations each: what is not used while one fills up goes with the other.
+        self.ended: dict[int, Node] = {}
+        self._older_ended: dict[int, Node] = {}
+        self._answers: dict[str, Ended] = {}
+        self._older_answers: dict[str, Ended] = {}
+        self._calls: dict[Numbers, deque[Ended]] = {}
+        self._older_calls: dict[Numbers, deque[Ended]] = {}
+        self.scopes: set[str] = set()
+        """The instrumentation scopes that have told of calls."""
+
+    def nearest_to(self, key: int) -> Node | None:
+        """Return the span of a key, or the nearest ancestor of it that is open; None: there is none.
+
+        A parent that ended long ago is forgotten; the local root stands in for it.
+        """
+        found = self.open.get(key)
+        if found is not None:
+            return found
+        found = self.ended.get(key) or self._older_ended.get(key)
+        if found is None and self.roots == 1:
+            found = self.root
+        while found is not None and found.done:
+            found = found.up
+        return found
+
+    def end(self, key: int) -> Node | None:
+        """Return the node of a span that ends, and keep it for children that are still to come; None: not followed."""
+        node = self.open.pop(key, None)
+        if node is not None:
+            self.ended[key] = node
+        return node
+
+    def turn_ended(self) -> None:
+        """Start a new generation of ended spans."""
+        self._older_ended, self.ended = self.ended, {}
+
+    def counted(self, answer: str) -> Ended | None:
+        """Return what has been counted of an answer."""
+        return self._answers.get(answer) or self._older_answers.get(answer)
+
+    def alike(self, numbers: Numbers) -> Iterable[Ended]:
+        """Return the latest calls that used just as much."""
+        return (*self._calls.get(numbers, ()), *self._older_calls.get(numbers, ()))
+
+    def count(self, call: Ended, numbers: Numbers) -> None:
+        """Remember what has been counted of a call."""
+        self.name_answer(call)
+        if len(self.scopes) < _SCOPES_KEPT:
+            self.scopes.add(call.scope)
+        same = self._calls.get(numbers)
+        if same is None:
+            if len(self._calls) >= _NUMBERS_KEPT:
+                self._older_calls, self._calls = self._calls, {}
+            same = self._calls[numbers] = deque(maxlen=_ALIKE_KEPT)
+        same.append(call)
+
+    def name_answer(self, call: Ended) -> None:
+        """Remember a call by the id of its answer."""
+        if call.answer is not None:
+            self._answers[call.answer] = call
+            if len(self._answers) > _ANSWERS_KEPT:
+                self._older_answers, self._answers = self._answers, {}

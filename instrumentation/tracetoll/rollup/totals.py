@@ -1,0 +1,172 @@
+"""Totals: what a span and everything below it came to, and how two of them become one.
+
+A total is a dictionary from what is counted to a whole number; what nobody told is not in it. Siblings add up.
+A span over spans that tell of the same call takes the larger number of each field (design: roll-up).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from tracetoll import usage as u
+from tracetoll.dialects.reader import CALLS as CALL_KINDS
+from tracetoll.dialects.words import OURS
+from tracetoll.usage import NANO
+from tracetoll_semconv import attributes as a
+from tracetoll_semconv.prefix import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tracetoll.dialects.reader import Told
+
+Total = dict[str, int]
+
+CALLS: Final = "inference_call.count"
+EMBEDDINGS: Final = "embedding_call.count"
+TOOLS: Final = "tool_call.count"
+ERRORS: Final = "error.count"
+REFUSED: Final = "refused.count"
+MISSING: Final = "usage_missing.count"
+UNPRICED: Final = "unpriced.count"
+COST: Final = "cost"
+"""In nano-dollars."""
+
+# Not told on spans as they are.
+OWN: Final = "own"
+"""Calls of ours, which limits have been charged with already."""
+LOST: Final = "lost"
+"""Spans that fell out of the bounded state, with whatever they had."""
+AWAY: Final = "away"
+"""Requests to other services that may have spent something there, and have not told."""
+
+# What is missing of a call; told by one of two spans of the same call, it is not.
+_GAPS: Final = (MISSING, UNPRICED)
+_COUNTED: Final = (CALLS, EMBEDDINGS, TOOLS, ERRORS, REFUSED, MISSING, UNPRICED)
+_AMOUNTS: Final = frozenset((*u.COUNTS, COST))
+
+_ATTRIBUTES: Final = {
+    name: f"{PREFIX}.rollup.{name}" for name in (*u.COUNTS, *_COUNTED) if name != u.AUDIO_MILLISECONDS
+}
+_ALWAYS: Final = (u.INPUT, u.OUTPUT, CALLS)
+
+
+def of(told: Told, *, failed: bool) -> Total:
+    """Return what a span itself came to."""
+    kind, counts = told.kind, told.counts
+    is_call = kind in CALL_KINDS
+    if is_call and told.refused:
+        return {REFUSED: 1}
+    found: Total = {}
+    if counts is not None:
+        found = dict(counts)
+        if told.cost is not None:
+            found[COST] = told.cost
+        else:
+            found[UNPRICED] = 1
+    if is_call:
+        found[CALLS if kind == "inference" else EMBEDDINGS] = 1
+        if told.trust == OURS:
+            found[OWN] = 1
+        if failed:
+            found[ERRORS] = 1
+        elif told.missing:
+            found[MISSING] = 1
+    elif kind == "tool":
+        found[TOOLS] = 1
+        if failed:
+            found[ERRORS] = 1
+    return found
+
+
+def add(total: Total, other: Mapping[str, int]) -> None:
+    """Add a sibling's total, in place."""
+    get = total.get
+    for name, amount in other.items():
+        total[name] = get(name, 0) + amount
+
+
+def around(kind: str, own: Total, below: Mapping[str, int]) -> Total:
+    """Return the total of a span over spans: where both tell of the same, the larger number holds."""
+    if kind in CALL_KINDS:
+        return _call_around(own, below)
+    total = dict(below)
+    for name, amount in own.items():
+        if name in _AMOUNTS:
+            if amount > total.get(name, -1):
+                total[name] = amount
+        elif name not in _GAPS:
+            total[name] = total.get(name, 0) + amount
+    if UNPRICED in own and COST not in below and UNPRICED not in below:
+        total[UNPRICED] = 1
+    return total
+
+
+def _call_around(own: Total, below: Mapping[str, int]) -> Total:
+    calls_below = CALLS in below or EMBEDDINGS in below
+    if REFUSED in below and ERRORS in own and not calls_below:
+        return dict(below)  # somebody else's span of a call that was never sent
+    total = dict(below)
+    total.pop(AWAY, None)  # how the call went to the provider
+    # Our numbers are the provider's own: what somebody else tells of the same calls adds nothing.
+    exact = calls_below and below.get(OWN) == below.get(CALLS, 0) + below.get(EMBEDDINGS, 0) and MISSING not in below
+    for name, amount in own.items():
+        if amount > total.get(name, -1) and not (exact and name in _AMOUNTS):
+            total[name] = amount
+    if calls_below:
+        for name in _GAPS:  # what one of the two knows is known
+            gap = min(own.get(name, 0), below.get(name, 0))
+            if gap:
+                total[name] = gap
+            else:
+                total.pop(name, None)
+    return total
+
+
+def more_than(total: Mapping[str, int], counted: Mapping[str, int]) -> Total:
+    """Return what a total has beyond what was counted for the same call already; gaps that it fills are below 0."""
+    found = {
+        name: amount - counted.get(name, 0)
+        for name, amount in total.items()
+        if name not in _GAPS and amount > counted.get(name, 0)
+    }
+    return {**found, **gaps_filled(total, counted)}
+
+
+def instead_of(total: Mapping[str, int], counted: Mapping[str, int]) -> Total:
+    """Return what a total changes if it holds in the place of what was counted for the same call already."""
+    found = {name: amount - counted.get(name, 0) for name, amount in total.items() if name not in _GAPS}
+    return {**{name: change for name, change in found.items() if change}, **gaps_filled(total, counted)}
+
+
+def gaps_filled(total: Mapping[str, int], counted: Mapping[str, int]) -> Total:
+    """Return only which gaps a total fills in what was counted for the same call already: amounts below 0."""
+    found = {}
+    if counted.get(MISSING) and (u.INPUT in total or u.OUTPUT in total):
+        found[MISSING] = -counted[MISSING]
+    if counted.get(UNPRICED) and COST in total:
+        found[UNPRICED] = -counted[UNPRICED]
+    return found
+
+
+def larger(one: Mapping[str, int], other: Mapping[str, int]) -> Total:
+    """Return, per field, the larger number; gaps that one of the two fills are none."""
+    found = {name: max(one.get(name, 0), other.get(name, 0)) for name in one.keys() | other.keys()}
+    for name in _GAPS:
+        if name in found:
+            found[name] = min(one.get(name, 0), other.get(name, 0))
+    return found
+
+
+def attributes(total: Mapping[str, int]) -> dict[str, Any]:
+    """Return how a total is told on a span."""
+    found: dict[str, Any] = {_ATTRIBUTES[name]: total.get(name, 0) for name in _ALWAYS}
+    for name, amount in total.items():
+        attribute = _ATTRIBUTES.get(name)
+        if attribute is not None and amount > 0:
+            found[attribute] = amount
+    found[a.ROLLUP_TOTAL_TOKENS] = total.get(u.INPUT, 0) + total.get(u.OUTPUT, 0)
+    if COST in total:
+        found[a.ROLLUP_COST_AMOUNT] = total[COST] / NANO
+        found[a.ROLLUP_COST_CURRENCY] = "USD"
+    return found
