@@ -7,12 +7,15 @@ some 250 ms of CPU. Inside, money is whole nano-dollars (1e-9 USD); rates are wh
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
+from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -194,6 +197,16 @@ def _tiered(unit: Unit, whole_input: int) -> int:
     return rate
 
 
+def complete_httpx2() -> None:
+    """Import httpx2, which the price library needs, where openai would find it half-imported.
+
+    openai 2.5x looks for it in `sys.modules` with each answer, and fails where a thread has only begun to import it.
+    """
+    if "openai._httpx2" in sys.modules and "httpx2" not in sys.modules:
+        with suppress(ImportError):
+            import_module("httpx2")
+
+
 class Prices:
     """Prices and context windows by provider and model. Thread-safe; knows nothing until it is loaded."""
 
@@ -222,6 +235,7 @@ class Prices:
             if self._started:
                 return
             self._started = True
+        complete_httpx2()
         threading.Thread(target=self._load, name="tracetoll-prices", daemon=True).start()
 
     def _load(self) -> None:

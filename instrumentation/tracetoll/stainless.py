@@ -9,10 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
 from weakref import WeakKeyDictionary
 
@@ -22,6 +19,7 @@ from tracetoll import hosts
 from tracetoll.call import Call, current_call
 from tracetoll.engine import Target
 from tracetoll.errors import LimitExceeded
+from tracetoll.pricing import complete_httpx2
 from tracetoll.reading import get
 from tracetoll.responses import read_body, watch
 from tracetoll.safety import contained, fault
@@ -63,11 +61,7 @@ class StainlessSeam:
         patches.when_imported(f"{self.provider.module}._base_client", lambda module: self._patch(module, patches))
 
     def _patch(self, module: ModuleType, patches: Patches) -> None:
-        if f"{self.provider.module}._httpx2" in sys.modules:
-            # openai 2.5x looks for httpx2 in sys.modules with each answer, and would find it half-imported while
-            # our price list brings it in, in a thread of its own.
-            with suppress(ImportError):
-                import_module("httpx2")
+        complete_httpx2()
         for name, wrap in (("SyncAPIClient", self._wrap_sync), ("AsyncAPIClient", self._wrap_async)):
             client = getattr(module, name)
             for shadow in _shadows(client, "request"):
