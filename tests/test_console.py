@@ -343,6 +343,68 @@ def test_a_very_deep_trace_is_no_problem() -> None:
     assert ["total:", "1", "call", "7", "1"] == text.splitlines()[-1].split()[:5]
 
 
+def large_trace() -> Trace:
+    """Return 2,400 spans of which no two neighbours are equal; a few matter."""
+    trace = Trace()
+    agent = trace.span("agent")
+    for place in range(1_200):
+        step = trace.span(f"step {place}", agent)
+        more: dict[str, Any] = {"error": "timeout"} if place in (300, 900) else {"input": 10, "output": 1, "cost": 0.01}
+        if place == 700:
+            more["cost"] = 5.0
+        trace.chat(step, **more)
+    return trace
+
+
+def test_a_large_trace_has_as_many_lines_as_it_may_and_the_right_total() -> None:
+    file = io.StringIO()
+
+    Console(file=file, width=120).print(render_tree(large_trace().finished(), lines=60))
+
+    lines = file.getvalue().splitlines()
+    assert len(lines) <= 62
+    assert ["total:", "1,200", "calls", "11,980", "1,198", "$16.9700"] == lines[-1].split()[:6]
+    total = sum(int(line.split()[-5].replace(",", "")) for line in lines if "more" in line.split()[:4])
+    shown = sum(line.startswith(("│  └─ chat gpt-4o", "   └─ chat gpt-4o")) for line in lines)
+    assert 11_980 == total + 10 * shown
+
+
+def test_a_large_trace_keeps_what_cost_most_and_what_failed() -> None:
+    file = io.StringIO()
+
+    Console(file=file, width=120).print(render_tree(large_trace().finished(), lines=20))
+
+    text = file.getvalue()
+    assert {"├─ step 300", "├─ step 700", "├─ step 900"} <= set(names_in(text))
+    assert 2 == text.count("│  └─ ✗ chat gpt-4o")
+
+
+def test_a_run_shows_the_calls_that_cost_most() -> None:
+    trace = Trace()
+    agent = trace.span("agent")
+    for place in range(30):
+        trace.chat(agent, input=1, output=1, cost=7.0 if place in (11, 22) else 1.0)
+
+    lines = printed(trace).splitlines()
+
+    assert ["$7.0000", "$7.0000", "$28.0000"] == [line.split()[-3] for line in lines[2:5]]
+
+
+def test_a_deep_trace_of_few_lines_is_cut_where_it_is_deep() -> None:
+    trace = Trace()
+    parent = None
+    for _ in range(500):
+        parent = trace.span("step", parent)
+    trace.chat(parent, input=7, output=1, cost=1.0)
+    file = io.StringIO()
+
+    Console(file=file, width=120).print(render_tree(trace.finished(), lines=60))
+
+    lines = file.getvalue().splitlines()
+    assert lines[-2].lstrip().startswith("└─ … 489 more step")
+    assert "$1.0000" in lines[-2]
+
+
 def test_a_trace_without_spans_is_a_total_of_nothing() -> None:
     assert ["span", "total: 0 calls"] == printed(Trace()).splitlines()
 

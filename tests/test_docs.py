@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tracetoll.config import ALIASES, METRICS, STREAM_USAGE, Settings
+from tracetoll.config import ALIASES, CONSOLE, METRICS, STREAM_USAGE, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -29,7 +29,7 @@ def test_each_setting_is_documented_with_its_variable_and_argument(one: Field[ob
     assert f"| `{variable}` | `{argument}` |" in SETTINGS
 
 
-@pytest.mark.parametrize("word", [*ALIASES, *METRICS, *STREAM_USAGE])
+@pytest.mark.parametrize("word", [*ALIASES, *METRICS, *STREAM_USAGE, *CONSOLE])
 def test_each_word_of_a_setting_is_documented(word: str) -> None:
     assert f"`{word}`" in SETTINGS
 

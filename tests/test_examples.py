@@ -17,6 +17,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 PRINTED = {
     "agents_and_tools.py": "│  └─ chat claude-haiku-4-5",
     "attribution.py": "tracetoll.feature=search: 82 tokens, $0.000663",
+    "console_tree.py": "invoke_agent clerk of request 2",
     "count_anthropic.py": "total: 2 calls",
     "count_openai.py": "total: 3 calls",
     "limits.py": "1 refused",

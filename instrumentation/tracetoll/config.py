@@ -33,6 +33,7 @@ ALIASES: Final = (
     "logfire",
     "anthropic",
 )
+CONSOLE: Final = ("none", "tree")
 CONTENT: Final = ("no_content", "span_only", "event_only", "span_and_event")
 _SHORTEST_KEY: Final = 16
 
@@ -174,6 +175,8 @@ class Settings:
     """Whether to report the provider's rate-limit headers."""
     cost_details: bool = _setting("TRACETOLL_COST_DETAILS", _switch, default=False)
     """Whether spans say what a cost is made of, and by which prices; the usage log always does."""
+    console: str = _setting("TRACETOLL_CONSOLE", _one_of(*CONSOLE), "none")
+    """Whether each trace with model calls is printed as a tree when it ends, to standard error."""
     provider_hosts: Mapping[str, str] = _setting("TRACETOLL_PROVIDER_HOSTS", _hosts, {})
     """Who answers at hosts that we cannot know, such as a gateway."""
     policy: str | None = _setting("TRACETOLL_POLICY", _path, None)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from tracetoll.config import Settings
+    from tracetoll.console.live import TreePrinter
     from tracetoll.ledgers.protocol import Ledger
     from tracetoll.limits.sources import Given
     from tracetoll.rollup.processor import RollupProcessor
@@ -71,6 +72,7 @@ class Instrumentor:
     engine: Engine | None
     patches: Patches | None
     rollup: RollupProcessor | None
+    printer: TreePrinter | None
 
     def __new__(cls) -> Self:
         """Return the one instrumentor of the process."""
@@ -81,6 +83,7 @@ class Instrumentor:
                 self.engine = None
                 self.patches = None
                 self.rollup = None
+                self.printer = None
                 cls._instance = self
             return self
 
@@ -146,6 +149,10 @@ class Instrumentor:
             for name in _wanted(found):
                 for seam in importlib.import_module(f"tracetoll.providers.{name}").SEAMS:
                     _SEAMS[type(seam)](seam, self.engine, self.patches.switch).install(self.patches)
+            if found.console == "tree":
+                from tracetoll.console.live import print_trees_of  # noqa: PLC0415  # for whoever wants it
+
+                self.printer = print_trees_of(tracer_provider)
             # Before the exporters' own exit handlers, which were registered earlier.
             atexit.register(self.engine.settle)
 
@@ -161,9 +168,12 @@ class Instrumentor:
                     detach(self.rollup)
                 atexit.unregister(self.engine.settle)
                 self.engine.settle()
+        if self.printer is not None:
+            self.printer.silence()
         self.patches = None
         self.engine = None
         self.rollup = None
+        self.printer = None
 
     def _roll_up(self, engine: Engine, given: TracerProvider | None, trace_metrics: TraceMetrics | None) -> None:
         """Add a roll-up to the tracer provider, now or as soon as there is one."""

@@ -57,6 +57,7 @@ def run_demo(width: int | None, form: Form, limit: str | None = None) -> int:
         meter_provider=telemetry.meter_provider,
         providers=_PROVIDERS,
         limits=limits,
+        console="none",  # the tree is printed below
     )
     done = error = None
     try:

@@ -6,10 +6,9 @@ import json
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from tracetoll import usage as u
 from tracetoll.dialects.emitters import EMITTERS, TRACETOLL, UNKNOWN
 from tracetoll.reading import LARGEST_COUNT, count
-from tracetoll.usage import NANO
+from tracetoll.usage import CACHE_READ, CACHE_WRITE, INPUT, NANO, OUTPUT, REASONING
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 Fields = dict[str, Any]
 
 CALLS: Final = frozenset({"inference", "embedding"})
-_MAIN: Final = (u.INPUT, u.OUTPUT, u.CACHE_READ, u.CACHE_WRITE, u.REASONING)
 _SCOPES_KEPT: Final = 1000
 _LONGEST_DOCUMENT: Final = 10_000
 _LARGEST_COST: Final = 1e9
@@ -78,14 +76,13 @@ T = TypeVar("T", bound=Told)
 class _Table:
     """An emitter's table, made ready for use."""
 
-    __slots__ = ("emitter", "kinds", "known", "main", "own", "rare", "rarely", "usage")
+    __slots__ = ("emitter", "kinds", "known", "names", "own", "plain", "usage")
 
     def __init__(self, emitter: Emitter) -> None:
         self.emitter = emitter
         self.own = emitter is TRACETOLL
-        self.main = tuple((name, emitter.counts[name]) for name in _MAIN if name in emitter.counts)
-        self.rare = tuple((name, found) for name, found in emitter.counts.items() if name not in _MAIN)
-        self.rarely = frozenset(alias for _, aliases in self.rare for alias in aliases)
+        self.names = {alias: name for name, aliases in emitter.counts.items() for alias in aliases}
+        self.plain = self.own or not (emitter.reasoning_beside_output or emitter.zeros_are_missing)
         self.kinds = tuple(
             (
                 attribute,
@@ -94,7 +91,7 @@ class _Table:
             )
             for attribute, values in emitter.kinds.items()
         )
-        usage = (alias for name in (u.INPUT, u.OUTPUT) for alias in emitter.counts.get(name, ()))
+        usage = (alias for name in (INPUT, OUTPUT) for alias in emitter.counts.get(name, ()))
         self.usage = frozenset((*usage, *emitter.documents))
         """A span with none of these tells no usage."""
         self.known = frozenset((*emitter.kinds, *self.usage))
@@ -117,35 +114,39 @@ class _Table:
     def counts(self, fields: Fields, provider: str) -> dict[str, int] | None:
         """Return the usage that a span tells, None if it tells none."""
         found: dict[str, int] = {}
-        for name, aliases in self.main:
-            for alias in aliases:
-                value = fields.get(alias)
-                if value is not None:
-                    number = value if value.__class__ is int and 0 <= value <= LARGEST_COUNT else count(value)
-                    if number is not None:
-                        found[name] = number
-                        break
+        names = self.names
+        # Most of the names that an emitter may use are not there: those that are, are found at once.
+        for alias in names.keys() & fields.keys():
+            name, value = names[alias], fields[alias]
+            number = value if value.__class__ is int and 0 <= value <= LARGEST_COUNT else count(value)
+            if number is None:
+                continue
+            if name in found:
+                number = self._first_of(name, fields)
+            found[name] = number
         for attribute, buckets in self.emitter.documents.items():
             _read_document(fields.get(attribute), buckets, found)
-        if u.INPUT not in found and u.OUTPUT not in found:
+        if INPUT not in found and OUTPUT not in found:
             return None
-        if not self.rarely.isdisjoint(fields):
-            for name, aliases in self.rare:
-                number = count(_first(fields, aliases))
-                if number is not None:
-                    found[name] = number
+        if self.plain and CACHE_READ not in found and CACHE_WRITE not in found:
+            return found
         return found if self.own else self._normalised(found, provider)
+
+    def _first_of(self, name: str, fields: Fields) -> int:
+        """Return a count of which several aliases are there."""
+        numbers = (count(fields.get(alias)) for alias in self.emitter.counts[name])
+        return next((number for number in numbers if number is not None), 0)
 
     def _normalised(self, found: dict[str, int], provider: str) -> dict[str, int] | None:
         emitter = self.emitter
-        if emitter.zeros_are_missing and not found.get(u.INPUT) and not found.get(u.OUTPUT):
+        if emitter.zeros_are_missing and not found.get(INPUT) and not found.get(OUTPUT):
             return None
-        cached = found.get(u.CACHE_READ, 0) + found.get(u.CACHE_WRITE, 0)
+        cached = found.get(CACHE_READ, 0) + found.get(CACHE_WRITE, 0)
         # An input smaller than its cached part cannot include it, whatever the emitter usually does.
-        if cached and (provider in emitter.cache_beside_input or found.get(u.INPUT, 0) < cached):
-            found[u.INPUT] = found.get(u.INPUT, 0) + cached
-        if emitter.reasoning_beside_output and found.get(u.REASONING):
-            found[u.OUTPUT] = found.get(u.OUTPUT, 0) + found[u.REASONING]
+        if cached and (provider in emitter.cache_beside_input or found.get(INPUT, 0) < cached):
+            found[INPUT] = found.get(INPUT, 0) + cached
+        if emitter.reasoning_beside_output and found.get(REASONING):
+            found[OUTPUT] = found.get(OUTPUT, 0) + found[REASONING]
         return found
 
 

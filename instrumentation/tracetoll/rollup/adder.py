@@ -158,7 +158,7 @@ class Adder:
             total = dict(LOST.total)
             totals.add(total, below or {})
             return total
-        if ended.kind not in CALLS and ended.answer is None:
+        if ended.answer is None and (ended.counts is None or ended.kind not in CALLS):
             return _total(node, ended, below, None)
         known = identity.counted_before(node, ended, below)
         found = _total(node, ended, below, known)
@@ -180,8 +180,10 @@ def _total(node: Node, ended: Ended, below: Total | None, known: Ended | None) -
         total = ended.total
     elif not ended.total:
         total = below
+    elif ended.kind in CALLS:
+        total = totals.around_call(ended.total, below)
     else:
-        total = totals.around(ended.kind, ended.total, below)
+        total = totals.around(ended.total, below)
     if ended.remote is not None:
         total = dict(total or {})
         totals.add(total, ended.remote)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tracetoll import usage as u
 from tracetoll.dialects.reader import CALLS
 from tracetoll.rollup import totals
+from tracetoll.rollup.state import nearest_open
 
 if TYPE_CHECKING:
     from tracetoll.rollup.state import Ended, Node, Numbers
@@ -25,7 +26,9 @@ def counted_before(node: Node, ended: Ended, below: Total | None) -> Ended | Non
         if known is not None:
             return known
     scopes = trace.scopes
-    if ended.counts is None or below or ended.kind not in CALLS or not scopes or scopes == {ended.scope}:
+    if len(scopes) < 2 and (not scopes or ended.scope in scopes):
+        return None
+    if ended.counts is None or below or ended.kind not in CALLS:
         return None
     # Without an id in common: another scope's call with the same numbers, within the time of this one.
     for known in trace.alike(_numbers(ended)):
@@ -53,8 +56,9 @@ def change(node: Node, ended: Ended, below: Total | None, known: Ended) -> Total
         differs = totals.gaps_filled
     if below is None:
         return differs(ended.total, known.total)
-    if known.where.nearest() is not node:
-        return differs(totals.around(ended.kind, ended.total, below), known.total)
+    if nearest_open(known.where) is not node:
+        around = totals.around_call if ended.kind in CALLS else totals.around
+        return differs(around(ended.total, below), known.total)
     total = dict(below)
     totals.add(total, differs(ended.total, known.total))
     return total
@@ -65,7 +69,7 @@ def remember(node: Node, ended: Ended, known: Ended | None) -> None:
     trace = node.trace
     if known is None:
         if ended.kind in CALLS or ended.answer is not None:
-            ended.where = node
+            ended.where = node.up
             trace.count(ended, _numbers(ended))
         return
     known.scopes = {*(known.scopes or ()), known.scope, ended.scope}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.trace import SpanKind, StatusCode
 
 from tracetoll import usage as u
-from tracetoll.dialects.reader import CALLS, Reader
-from tracetoll.dialects.words import OURS
+from tracetoll.dialects.reader import Reader
+from tracetoll.dialects.words import NAMES_OF_CALLS, OURS
 from tracetoll.pricing import Prices
 from tracetoll.reading import count
 from tracetoll.rollup import totals
@@ -77,22 +77,26 @@ class SpanReader:
 
     def may_be_agent(self, span: Span) -> bool:
         """Return whether a span that runs is one that gets totals, or does not say yet what it is."""
-        kind = self._reader.kind(_scope_name(span), _fields(span))
+        fields = _fields(span)
+        kind = NAMES_OF_CALLS.get(fields.get(a.GEN_AI_OPERATION_NAME, "")) or self._reader.kind(
+            _scope_name(span), fields
+        )
         return kind is None or kind == "agent"
 
     def _complete(self, ended: Ended, span: ReadableSpan, node: Node, fields: dict[str, Any]) -> None:
         """Add what the emitter's table does not know."""
-        if ended.kind == "tool" and _is_within(node, fields.get(a.GEN_AI_TOOL_NAME)):
+        kind, counts = ended.kind, ended.counts
+        if kind == "tool" and _is_within(node, fields.get(a.GEN_AI_TOOL_NAME)):
             ended.kind = "none"
-        if ended.counts is not None and ended.trust < OURS:
-            price = self._price(ended)
-            if price is not None:
-                ended.cost = price
-        failed = a.ERROR_TYPE in fields or span.status.status_code is StatusCode.ERROR
-        ended.total = totals.of(ended, failed=failed)
-        if ended.kind in CALLS:
+        if counts is not None:
+            if ended.trust < OURS:
+                price = self._price(ended)
+                if price is not None:
+                    ended.cost = price
             ended.scope = _scope_name(span)
             ended.started_ns, ended.ended_ns = span.start_time or 0, span.end_time or 0
+        failed = a.ERROR_TYPE in fields or span.status.status_code is StatusCode.ERROR
+        ended.total = totals.of(ended, failed=failed)
 
     def _price(self, ended: Ended) -> int | None:
         """Return what we know that somebody else's call costs, in nano-dollars."""
@@ -110,8 +114,8 @@ def _scope_name(span: ReadableSpan) -> str:
 
 def _fields(span: ReadableSpan) -> dict[str, Any]:
     """Return a span's attributes as a plain dictionary, which is read in a tenth of the time."""
-    kept = getattr(span, "_attributes", None)
-    found: dict[str, Any] = kept.copy() if kept is not None else dict(span.attributes or {})
+    kept: Any = span._attributes  # noqa: SLF001  # the public property makes a proxy whose every read is a call
+    found: dict[str, Any] = kept.copy() if kept else {}
     return found
 
 

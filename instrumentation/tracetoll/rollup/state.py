@@ -56,16 +56,20 @@ class Node(ref[Span]):
     def nearest(self) -> Node | None:
         """Return the nearest ancestor that is still open, and remember it."""
         up = self.up
-        if up is None or not up.done:
-            return up
-        while up is not None and up.done:
-            up = up.up
-        # All that were passed lead there from now on, so that no chain is walked twice.
-        step = self.up
-        self.up = up
-        while step is not None and step is not up:
-            step.up, step = up, step.up
+        if up is not None and up.done:
+            up = self.up = nearest_open(up)
         return up
+
+
+def nearest_open(node: Node | None) -> Node | None:
+    """Return a span, or the nearest ancestor of it, that is still open. Under the lock."""
+    found = node
+    while found is not None and found.done:
+        found = found.up
+    # All that were passed lead there from now on, so that no chain is walked twice.
+    while node is not None and node is not found:
+        node.up, node = found, node.up
+    return found
 
 
 class Ended(Told):
@@ -81,8 +85,8 @@ class Ended(Told):
     """What the metrics of a trace are told under; None: not a local root."""
     behalf: Behalf | None = None
     """On whose behalf somebody else's call was made; None: limits need not hear of it."""
-    where: Node
-    """The span that told first of a call, once it is counted."""
+    where: Node | None
+    """The span below which a call was counted first, once it is."""
     scopes: set[str] | None = None
     """The instrumentation scopes that have told of the same call, if more than one."""
 
@@ -106,8 +110,9 @@ class Trace:
         self.gone = False
         """Whether the processor has let go of it."""
         # Two generations each: what is not used while one fills up goes with the other.
-        self.ended: dict[int, Node] = {}
-        self._older_ended: dict[int, Node] = {}
+        self.ended: dict[int, Node | None] = {}
+        """The spans above those that have ended, for children of these that are still to come."""
+        self._older_ended: dict[int, Node | None] = {}
         self._answers: dict[str, Ended] = {}
         self._older_answers: dict[str, Ended] = {}
         self._calls: dict[Numbers, deque[Ended]] = {}
@@ -123,18 +128,21 @@ class Trace:
         found = self.open.get(key)
         if found is not None:
             return found
-        found = self.ended.get(key) or self._older_ended.get(key)
-        if found is None and self.roots == 1:
+        if key in self.ended:
+            found = self.ended[key]
+        elif key in self._older_ended:
+            found = self._older_ended[key]
+        elif self.roots == 1:
             found = self.root
         while found is not None and found.done:
             found = found.up
         return found
 
     def end(self, key: int) -> Node | None:
-        """Return the node of a span that ends, and keep it for children that are still to come; None: not followed."""
+        """Return the node of a span that ends; None: it is not followed."""
         node = self.open.pop(key, None)
         if node is not None:
-            self.ended[key] = node
+            self.ended[key] = node.up
         return node
 
     def turn_ended(self) -> None:

@@ -86,10 +86,8 @@ def add(total: Total, other: Mapping[str, int]) -> None:
         total[name] = get(name, 0) + amount
 
 
-def around(kind: str, own: Total, below: Mapping[str, int]) -> Total:
-    """Return the total of a span over spans: where both tell of the same, the larger number holds."""
-    if kind in CALL_KINDS:
-        return _call_around(own, below)
+def around(own: Total, below: Mapping[str, int]) -> Total:
+    """Return the total of an agent, a tool or a wrapper over spans: usage that it tells is theirs."""
     total = dict(below)
     for name, amount in own.items():
         if name in _AMOUNTS:
@@ -102,14 +100,17 @@ def around(kind: str, own: Total, below: Mapping[str, int]) -> Total:
     return total
 
 
-def _call_around(own: Total, below: Mapping[str, int]) -> Total:
-    calls_below = CALLS in below or EMBEDDINGS in below
-    if REFUSED in below and ERRORS in own and not calls_below:
-        return dict(below)  # somebody else's span of a call that was never sent
+def around_call(own: Total, below: Total) -> Total:
+    """Return the total of a call's span over spans; may return `below`. What both tell is the same call."""
+    calls_below = below.get(CALLS, 0) + below.get(EMBEDDINGS, 0)
+    if not calls_below and REFUSED in below and ERRORS in own:
+        return below  # somebody else's span of a call that was never sent
+    if MISSING in own and (CALLS if CALLS in own else EMBEDDINGS) in below and AWAY not in below:
+        return below  # it knows nothing of its own
     total = dict(below)
     total.pop(AWAY, None)  # how the call went to the provider
     # Our numbers are the provider's own: what somebody else tells of the same calls adds nothing.
-    exact = calls_below and below.get(OWN) == below.get(CALLS, 0) + below.get(EMBEDDINGS, 0) and MISSING not in below
+    exact = calls_below and below.get(OWN) == calls_below and MISSING not in below
     for name, amount in own.items():
         if amount > total.get(name, -1) and not (exact and name in _AMOUNTS):
             total[name] = amount
