@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from opentelemetry import baggage, context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from contextvars import Token
     from types import TracebackType
 
@@ -42,6 +42,7 @@ _entered: ContextVar[tuple[Mapping[str, str], Token[Context] | None, Any] | None
     "tracetoll_attribution_entered", default=None
 )
 _baggage_out: frozenset[str] = frozenset()
+_more_out: Callable[[Context], Context] | None = None
 
 
 def attribute_name(key: str) -> str:
@@ -49,10 +50,19 @@ def attribute_name(key: str) -> str:
     return NAMES.get(key, key)
 
 
-def send_as_baggage(names: Iterable[str]) -> None:
-    """Set which attributes `attribution` also puts into W3C baggage, by attribute name."""
-    global _baggage_out  # noqa: PLW0603  # set once, by instrument()
+def send_as_baggage(names: Iterable[str], more: Callable[[Context], Context] | None = None) -> None:
+    """Set which attributes `attribution` also puts into W3C baggage, by attribute name.
+
+    `more` adds what else travels on to the context of a block, when the block is entered.
+    """
+    global _baggage_out, _more_out  # noqa: PLW0603  # set once, by instrument()
     _baggage_out = frozenset(attribute_name(name) for name in names)
+    _more_out = more
+
+
+def travelling(within: Context) -> Context:
+    """Return the context of a block that is being entered, with what travels on beside attribution."""
+    return within if _more_out is None else _more_out(within)
 
 
 def current(baggage_in: frozenset[str], within: Context) -> Mapping[str, str]:
@@ -90,15 +100,16 @@ class attribution:  # noqa: N801  # reads as the statement it is used as: with a
     def __enter__(self) -> Self:
         before = _current.get()
         token: Token[Context] | None = None
-        travelling = [name for name in self._added if name in _baggage_out]
-        if travelling:
-            carried = context.get_current()
-            for name in travelling:
+        _current.set({**before, **self._added})
+        outgoing = [name for name in self._added if name in _baggage_out]
+        if outgoing or _more_out is not None:
+            outer = carried = context.get_current()
+            for name in outgoing:
                 carried = baggage.set_baggage(name, self._added[name], carried)
-            token = context.attach(carried)
+            carried = travelling(carried)
+            token = context.attach(carried) if carried is not outer else None
         # On a stack in the context, not on self: one block may be entered by many tasks at once.
         _entered.set((before, token, _entered.get()))
-        _current.set({**before, **self._added})
         return self
 
     def __exit__(

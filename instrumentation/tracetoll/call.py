@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tracetoll.limits.scope import Scope
     from tracetoll.pricing import Cost
     from tracetoll.providers.words import Answer, AttributeValue, Surface
+    from tracetoll.runs import Run
     from tracetoll.usage import Usage
 
 Outcome = Literal["done", "failed", "cancelled", "closed", "abandoned", "refused", "cut"]
@@ -95,6 +96,7 @@ class Call:
         "response",
         "response_id",
         "response_model",
+        "run",
         "running",
         "scopes",
         "sent",
@@ -140,6 +142,8 @@ class Call:
         self.error_code: str | None = None
         self.attempts = 1
         self.first_chunk_s: float | None = None
+        self.run: Run | None = None
+        """The agent that counts this call as its own."""
         self.running = False
         self.usage_hidden = False
         self.span: Span
@@ -152,9 +156,18 @@ class Call:
 
     def enter(self) -> Token[Call | None]:
         """Make this the current call and its span the current span, until `leave`."""
-        self.sent = True
+        self.go()
         self.token = attach(self.context)
         return current_call.set(self)
+
+    def go(self) -> None:
+        """Note that the SDK is let do its work, or has done it."""
+        self.sent = True
+        if self.surface.billed != "fetched":
+            for scope in self.scopes:
+                scope.begin()
+        if self.run is not None:
+            self.run.called_model()
 
     def leave(self, entered: Token[Call | None]) -> None:
         """Undo `enter`, in the same context."""

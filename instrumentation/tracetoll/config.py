@@ -20,7 +20,7 @@ log: Final = logging.getLogger("tracetoll")
 CONTENT_VARIABLE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
 STREAM_USAGE: Final = ("known", "always", "never")
-METRICS: Final = ("standard", "counters", "cost", "traces", "distributions")
+METRICS: Final = ("standard", "counters", "cost", "agents", "traces", "distributions")
 ALIASES: Final = (
     "cache_creation",
     "total_tokens",
@@ -156,7 +156,7 @@ class Settings:
     aliases: frozenset[str] = _setting("TRACETOLL_ALIASES", _some_of(*ALIASES), frozenset({"cache_creation"}))
     """Other tools' attribute names to write beside ours."""
     metrics: frozenset[str] = _setting(
-        "TRACETOLL_METRICS", _some_of(*METRICS), frozenset({"standard", "counters", "cost", "traces"})
+        "TRACETOLL_METRICS", _some_of(*METRICS), frozenset({"standard", "counters", "cost", "agents", "traces"})
     )
     """Which families of metrics to record."""
     metric_attributes: frozenset[str] = _setting("TRACETOLL_METRIC_ATTRIBUTES", _names, frozenset())

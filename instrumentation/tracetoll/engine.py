@@ -16,6 +16,7 @@ from tracetoll.attribution import current as current_attribution
 from tracetoll.call import Call, Ending, close_forgotten, current_call
 from tracetoll.coexistence import HeldSilently, live_operation, suppressed, told_elsewhere
 from tracetoll.errors import LimitExceeded
+from tracetoll.limits import travelling
 from tracetoll.limits.admission import Admission
 from tracetoll.limits.limit import Limit
 from tracetoll.limits.rules import ruled
@@ -23,6 +24,7 @@ from tracetoll.limits.scope import current_scopes
 from tracetoll.pricing import Asked, Prices
 from tracetoll.providers.words import Surface, convert_all
 from tracetoll.reading import get, text, view
+from tracetoll.runs import running_agent
 from tracetoll.safety import contained, fault
 from tracetoll_semconv import attributes as a
 
@@ -143,7 +145,11 @@ class Engine:
         """What to do before each call until it returns True: there was no tracer provider to add to yet."""
         self._sources: Sources
         self._aliases = emission.alias_pairs(settings.aliases)
-        self._baggage_in = settings.baggage_in
+        self.baggage_in = settings.baggage_in - {travelling.ENTRY}
+        self.travel = travelling.Travelling(self.admission.claims, ledger, settings)
+        self.baggage_more = self.travel.left if travelling.ENTRY in settings.baggage_out else None
+        """What puts limits into the baggage of a block; None: they do not travel."""
+        self._scopes_in = self.travel.scopes if travelling.ENTRY in settings.baggage_in else None
         self._pending = Seen()
         self._past = Seen()
         self._silent = HeldSilently()
@@ -209,8 +215,14 @@ class Engine:
         current = otel_context.get_current()
         if current_call.get() is not None:
             return None
+        agent = running_agent.get()
+        if agent is not None and not (surface.inference and surface.metrics and not surface.batch):
+            agent = None
         silent = bool(current) and (suppressed(current) or told_elsewhere(current, surface.operation))
-        if silent and not self.admission.claims.rules and not current_scopes.get():
+        scopes = self.scopes(current)
+        if silent and not self.admission.claims.rules and not scopes:
+            if agent is not None:
+                agent.called_model()
             return None
         if monotonic() > self.next_check:
             self._check_policy()
@@ -220,10 +232,15 @@ class Engine:
         call = Call(self, surface, target, text(get(body, "model")), streaming=streaming)
         call.context = current
         call.silent = silent
+        call.run = agent
         call.body = body
-        call.attribution = current_attribution(self._baggage_in, current)
-        call.scopes = current_scopes.get()
+        call.attribution = current_attribution(self.baggage_in, current)
+        call.scopes = scopes
         return call
+
+    def scopes(self, within: Context) -> tuple[Scope, ...]:
+        """Return the blocks of limits(...) that are around, and the request where its limits came with it."""
+        return current_scopes.get() if self._scopes_in is None else self._scopes_in(within)
 
     def _begin(self, call: Call) -> None:
         """Start a call's span, with everything that samplers may want to see."""
@@ -308,7 +325,7 @@ class Engine:
         call = self._new(surface, target, {"model": model or get(answer, surface.answer.model)}, streaming=False)
         if call is not None:
             self._begin(call)
-            call.sent = True
+            call.go()
             call.answered(answer)
 
     def _start(
@@ -419,10 +436,10 @@ class Engine:
 
     def on_behalf(self, context: Context) -> tuple[Mapping[str, str], tuple[Scope, ...]] | None:
         """Return on whose behalf, and in which blocks, a call is made here; None where nothing is limited or summed."""
-        scopes = current_scopes.get()
+        scopes = self.scopes(context)
         if not scopes and not self.admission.claims.rules:
             return None
-        return current_attribution(self._baggage_in, context), scopes
+        return current_attribution(self.baggage_in, context), scopes
 
     def charge_elsewhere(self, call: ElsewhereCall, ending: Ending) -> None:
         """Spend what a call came to that only somebody else has told of: an SDK that is not patched."""

@@ -13,7 +13,7 @@ import wrapt
 from opentelemetry import metrics, trace
 from opentelemetry._logs import get_logger
 
-from tracetoll.agents import use_tracer_provider
+from tracetoll import agents
 from tracetoll.attribution import send_as_baggage
 from tracetoll.config import read_settings
 from tracetoll.content import Content
@@ -21,6 +21,7 @@ from tracetoll.engine import Engine
 from tracetoll.instruments import Instruments
 from tracetoll.ledgers import open_ledger
 from tracetoll.limits.sources import Sources
+from tracetoll.limits.travelling import ENTRY
 from tracetoll.observed import ObservedSeam
 from tracetoll.patching import Patches
 from tracetoll.providers.words import Observed, Stainless
@@ -128,14 +129,14 @@ class Instrumentor:
         sources = Sources(limits, found.policy, os.environ, found.policy_check_s)
         accounts = open_ledger(ledger or os.environ.get("TRACETOLL_LEDGER"))
         with _INSTRUMENTING:
-            send_as_baggage(found.baggage_out)
-            use_tracer_provider(tracer_provider)
+            tracer = trace.get_tracer(SCOPE, __version__, tracer_provider)
             logger = get_logger(SCOPE, __version__, logger_provider)
             meter = metrics.get_meter(SCOPE, __version__, meter_provider)
+            instruments = Instruments(meter, found.metrics, found.metric_attributes)
             self.engine = Engine(
                 found,
-                tracer=trace.get_tracer(SCOPE, __version__, tracer_provider),
-                instruments=Instruments(meter, found.metrics),
+                tracer=tracer,
+                instruments=instruments,
                 usage_log=UsageLog(logger, wanted=found.usage_log),
                 content=Content(found, logger),
                 signals=Signals(logger, meter, found.metric_attributes),
@@ -145,6 +146,9 @@ class Instrumentor:
             if found.rollup:
                 trace_metrics = TraceMetrics(meter) if "traces" in found.metrics else None
                 self._roll_up(self.engine, tracer_provider, trace_metrics)
+            send_as_baggage(found.baggage_out - {ENTRY}, self.engine.baggage_more)
+            runs = instruments if "agents" in found.metrics else None
+            agents.connect(agents.Connection(tracer, runs, self.engine.baggage_in))
             self.patches = Patches()
             for name in _wanted(found):
                 for seam in importlib.import_module(f"tracetoll.providers.{name}").SEAMS:
@@ -166,6 +170,8 @@ class Instrumentor:
             with _UNINSTRUMENTING:
                 if self.rollup is not None:
                     detach(self.rollup)
+                agents.disconnect()
+                send_as_baggage(())
                 atexit.unregister(self.engine.settle)
                 self.engine.settle()
         if self.printer is not None:

@@ -1,4 +1,4 @@
-"""The metrics of a call: upstream's two families, cost, missing usage, rate limits.
+"""The metrics of a call: upstream's two families, cost, missing usage, rate limits; those of agents and tools.
 
 A call only notes what it comes to. Histograms are recorded from these notes a few dozen at a time, and in any
 case before the application's reader collects (our observable instruments are asked then): 8 µs each in a run,
@@ -12,7 +12,9 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.context import Context
 from opentelemetry.metrics import Observation
+from opentelemetry.trace import set_span_in_context
 
 from tracetoll import usage as u
 from tracetoll.forks import call_in_child
@@ -24,18 +26,19 @@ from tracetoll_semconv import metrics as m
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from opentelemetry.context import Context
     from opentelemetry.metrics import CallbackOptions, Histogram, Meter
     from opentelemetry.util.types import AttributeValue
 
     from tracetoll.call import Call, Ending
     from tracetoll.headers import Limits
+    from tracetoll.runs import Run
     from tracetoll.usage import Usage
     from tracetoll_semconv.metrics import Metric
 
 _RECORDING: Final = contained("recording metrics")
 _NOTED_AT_MOST: Final = 64
 _SERIES_KEPT: Final = 2000  # as many as OpenTelemetry 1.45 keeps per instrument
+_NOWHERE: Final = Context()
 _OVERFLOW: Final[Mapping[str, AttributeValue]] = {"otel.metric.overflow": True}
 
 # count → the counter it adds to, and its parts by modality
@@ -75,13 +78,16 @@ class Series:
 class Instruments:
     """Every instrument of the package, made once per meter."""
 
-    def __init__(self, meter: Meter, families: frozenset[str]) -> None:
+    def __init__(self, meter: Meter, families: frozenset[str], told: frozenset[str] = frozenset()) -> None:
+        """Take the families of metrics to record, and which attribution may stand on those of agents and tools."""
         self._standard = "standard" in families
         self._counters = "counters" in families
         self._cost = "cost" in families
         self._distributions = "distributions" in families
+        self._told = told
         self._lock = threading.Lock()
         self._noted: deque[tuple[Series, Call, Ending]] = deque()
+        self._runs: deque[Run] = deque()
         self._series: dict[tuple[Any, ...], Series] = {}
         self._limits: dict[tuple[str, str, str, str], tuple[Mapping[str, AttributeValue], float]] = {}
         if self._standard:
@@ -91,6 +97,11 @@ class Instruments:
         if self._distributions:
             self.call_cost = _histogram(meter, m.OPERATION_COST)
             self.utilization = _histogram(meter, m.CONTEXT_UTILIZATION)
+        if "agents" in families:
+            self.agent_duration = _histogram(meter, m.GEN_AI_INVOKE_AGENT_DURATION)
+            self.agent_calls = _histogram(meter, m.GEN_AI_INVOKE_AGENT_INFERENCE_CALLS)
+            self.agent_tools = _histogram(meter, m.GEN_AI_INVOKE_AGENT_TOOL_CALLS)
+            self.tool_duration = _histogram(meter, m.GEN_AI_EXECUTE_TOOL_DURATION)
         if self._counters:
             for metric, _ in _COUNTERS.values():
                 self._observed(meter, metric, a.GEN_AI_TOKEN_MODALITY)
@@ -124,8 +135,18 @@ class Instruments:
         if len(self._noted) >= _NOTED_AT_MOST:
             self.flush()
 
+    def ran(self, run: Run) -> None:
+        """Note a run of an agent or a tool. A garbage collection can bring it here: nothing is recorded yet."""
+        self._runs.append(run)
+
+    def make_room(self) -> None:
+        """Record runs, if many are noted."""
+        if len(self._runs) >= _NOTED_AT_MOST:
+            self._flush_runs()
+
     def flush(self) -> None:
-        """Record every call noted so far."""
+        """Record every call and run noted so far."""
+        self._flush_runs()
         with _RECORDING:
             while True:
                 try:
@@ -137,6 +158,30 @@ class Instruments:
                 self._add(series, call, ending)
                 if self._distributions:
                     self._record_distributions(series, call.context, ending)
+
+    def _flush_runs(self) -> None:
+        with _RECORDING:
+            while True:
+                try:
+                    run = self._runs.popleft()
+                except IndexError:
+                    return
+                self._record_run(run)
+
+    def _record_run(self, run: Run) -> None:
+        told = {**run.attribution, **run.attributes}
+        names = (a.GEN_AI_AGENT_NAME, *self._told)
+        if run.kind == "tool":
+            names = (*names, a.GEN_AI_TOOL_NAME, a.GEN_AI_TOOL_TYPE)
+        attributes = {name: told[name] for name in names if name in told}
+        ended = {**attributes, a.ERROR_TYPE: run.error} if run.error is not None else attributes
+        within = set_span_in_context(run.span, _NOWHERE)  # for the exemplar
+        if run.kind == "tool":
+            self.tool_duration.record(run.seconds, ended, within)
+            return
+        self.agent_duration.record(run.seconds, ended, within)
+        self.agent_calls.record(run.inference_calls, attributes)
+        self.agent_tools.record(run.tool_calls, attributes)
 
     def _record_standard(self, series: Series, call: Call, ending: Ending) -> None:
         attributes = series.attributes
@@ -186,6 +231,7 @@ class Instruments:
         """Drop everything noted and counted: in a forked child it is the parent's to report."""
         self._lock = threading.Lock()
         self._noted.clear()
+        self._runs.clear()
         self._series.clear()
         self._limits.clear()
 

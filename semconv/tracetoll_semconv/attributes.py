@@ -407,17 +407,77 @@ RATE_LIMIT_TOKENS_REMAINING: Final = "tracetoll.rate_limit.tokens.remaining"
 RATE_LIMIT_TOKENS_RESET_SECONDS: Final = "tracetoll.rate_limit.tokens.reset_seconds"
 """Seconds until the provider allows all tokens again."""
 
+REMOTE_CACHE_READ_INPUT_TOKENS: Final = "tracetoll.remote.cache_read.input_tokens"
+"""Input tokens of theirs that came from a cache."""
+
+REMOTE_CACHE_WRITE_INPUT_TOKENS: Final = "tracetoll.remote.cache_write.input_tokens"
+"""Input tokens of theirs that were written to a cache."""
+
+REMOTE_COMPLETE: Final = "tracetoll.remote.complete"
+"""Whether they told everything that they spent."""
+
+REMOTE_COST_AMOUNT: Final = "tracetoll.remote.cost.amount"
+"""Cost of their calls, as far as prices are known."""
+
+REMOTE_INFERENCE_CALL_COUNT: Final = "tracetoll.remote.inference_call.count"
+"""Calls to models that services called from this span made, failed ones included."""
+
+REMOTE_INPUT_TOKENS: Final = "tracetoll.remote.input_tokens"
+"""Input tokens that services called from this span used."""
+
+REMOTE_OUTPUT_TOKENS: Final = "tracetoll.remote.output_tokens"
+"""Output tokens that services called from this span used."""
+
+REMOTE_REASONING_OUTPUT_TOKENS: Final = "tracetoll.remote.reasoning.output_tokens"
+"""Output tokens of theirs that went into reasoning."""
+
+REMOTE_TOTAL_TOKENS: Final = "tracetoll.remote.total_tokens"
+"""Input and output tokens that services called from this span used, together."""
+
+REMOTE_UNPRICED_COUNT: Final = "tracetoll.remote.unpriced.count"
+"""Calls of theirs whose cost is not known."""
+
+REMOTE_USAGE_MISSING_COUNT: Final = "tracetoll.remote.usage_missing.count"
+"""Calls of theirs whose provider sent no usage."""
+
 REQUEST_ID: Final = "tracetoll.request.id"
 """Id that the provider gave to the request, to quote it to the provider's support."""
 
 REROUTE_FROM_MODEL: Final = "tracetoll.reroute.from_model"
 """Model that the application asked for, where a limit had another one asked."""
 
+ROLLUP_ACCEPTED_PREDICTION_OUTPUT_TOKENS: Final = "tracetoll.rollup.accepted_prediction.output_tokens"
+"""Output tokens of all calls below that had been predicted."""
+
+ROLLUP_AUDIO_CACHE_READ_INPUT_TOKENS: Final = "tracetoll.rollup.audio.cache_read.input_tokens"
+"""Input tokens of all calls below that were sound from a cache."""
+
+ROLLUP_AUDIO_INPUT_TOKENS: Final = "tracetoll.rollup.audio.input_tokens"
+"""Input tokens of all calls below that were sound."""
+
+ROLLUP_AUDIO_OUTPUT_TOKENS: Final = "tracetoll.rollup.audio.output_tokens"
+"""Output tokens of all calls below that were sound."""
+
 ROLLUP_CACHE_READ_INPUT_TOKENS: Final = "tracetoll.rollup.cache_read.input_tokens"
 """Input tokens of all calls below that came from a cache."""
 
 ROLLUP_CACHE_WRITE_INPUT_TOKENS: Final = "tracetoll.rollup.cache_write.input_tokens"
 """Input tokens of all calls below that were written to a cache."""
+
+ROLLUP_CACHE_WRITE_TTL_12H_INPUT_TOKENS: Final = "tracetoll.rollup.cache_write.ttl_12h.input_tokens"
+"""Input tokens of all calls below that were written to a cache for twelve hours."""
+
+ROLLUP_CACHE_WRITE_TTL_1H_INPUT_TOKENS: Final = "tracetoll.rollup.cache_write.ttl_1h.input_tokens"
+"""Input tokens of all calls below that were written to a cache for an hour."""
+
+ROLLUP_CACHE_WRITE_TTL_30M_INPUT_TOKENS: Final = "tracetoll.rollup.cache_write.ttl_30m.input_tokens"
+"""Input tokens of all calls below that were written to a cache for half an hour."""
+
+ROLLUP_CACHE_WRITE_TTL_5M_INPUT_TOKENS: Final = "tracetoll.rollup.cache_write.ttl_5m.input_tokens"
+"""Input tokens of all calls below that were written to a cache for five minutes."""
+
+ROLLUP_CITATION_OUTPUT_TOKENS: Final = "tracetoll.rollup.citation.output_tokens"
+"""Output tokens of all calls below that went into citations."""
 
 ROLLUP_COMPLETE: Final = "tracetoll.rollup.complete"
 """Whether the totals cover every call below."""
@@ -428,11 +488,26 @@ ROLLUP_COST_AMOUNT: Final = "tracetoll.rollup.cost.amount"
 ROLLUP_COST_CURRENCY: Final = "tracetoll.rollup.cost.currency"
 """Currency of `tracetoll.rollup.cost.amount`, as a code of ISO 4217."""
 
+ROLLUP_DOCUMENT_INPUT_TOKENS: Final = "tracetoll.rollup.document.input_tokens"
+"""Input tokens of all calls below that were documents."""
+
 ROLLUP_EMBEDDING_CALL_COUNT: Final = "tracetoll.rollup.embedding_call.count"
 """Embedding calls below, failed ones included."""
 
 ROLLUP_ERROR_COUNT: Final = "tracetoll.rollup.error.count"
 """Calls and tool executions below that failed."""
+
+ROLLUP_IMAGE_CACHE_READ_INPUT_TOKENS: Final = "tracetoll.rollup.image.cache_read.input_tokens"
+"""Input tokens of all calls below that were images from a cache."""
+
+ROLLUP_IMAGE_COUNT: Final = "tracetoll.rollup.image.count"
+"""Images that all calls below made."""
+
+ROLLUP_IMAGE_INPUT_TOKENS: Final = "tracetoll.rollup.image.input_tokens"
+"""Input tokens of all calls below that were images."""
+
+ROLLUP_IMAGE_OUTPUT_TOKENS: Final = "tracetoll.rollup.image.output_tokens"
+"""Output tokens of all calls below that were images."""
 
 ROLLUP_INFERENCE_CALL_COUNT: Final = "tracetoll.rollup.inference_call.count"
 """Inference calls below, failed ones included."""
@@ -449,11 +524,26 @@ ROLLUP_REASONING_OUTPUT_TOKENS: Final = "tracetoll.rollup.reasoning.output_token
 ROLLUP_REFUSED_COUNT: Final = "tracetoll.rollup.refused.count"
 """Calls below that a limit refused; nothing was sent."""
 
+ROLLUP_REJECTED_PREDICTION_OUTPUT_TOKENS: Final = "tracetoll.rollup.rejected_prediction.output_tokens"
+"""Output tokens of all calls below that had been predicted wrongly."""
+
 ROLLUP_SCOPE: Final = "tracetoll.rollup.scope"
 """Which spans the totals cover."""
 
+ROLLUP_TEXT_CACHE_READ_INPUT_TOKENS: Final = "tracetoll.rollup.text.cache_read.input_tokens"
+"""Input tokens of all calls below that were text from a cache."""
+
+ROLLUP_TEXT_INPUT_TOKENS: Final = "tracetoll.rollup.text.input_tokens"
+"""Input tokens of all calls below that were text."""
+
+ROLLUP_TEXT_OUTPUT_TOKENS: Final = "tracetoll.rollup.text.output_tokens"
+"""Output tokens of all calls below that were text."""
+
 ROLLUP_TOOL_CALL_COUNT: Final = "tracetoll.rollup.tool_call.count"
 """Tool executions below, failed ones included."""
+
+ROLLUP_TOOL_USE_INPUT_TOKENS: Final = "tracetoll.rollup.tool_use.input_tokens"
+"""Input tokens of all calls below that came from the provider's own tools."""
 
 ROLLUP_TOTAL_TOKENS: Final = "tracetoll.rollup.total_tokens"
 """Input and output tokens of all calls below together."""
@@ -463,6 +553,15 @@ ROLLUP_UNPRICED_COUNT: Final = "tracetoll.rollup.unpriced.count"
 
 ROLLUP_USAGE_MISSING_COUNT: Final = "tracetoll.rollup.usage_missing.count"
 """Calls below whose provider sent no usage."""
+
+ROLLUP_VIDEO_INPUT_TOKENS: Final = "tracetoll.rollup.video.input_tokens"
+"""Input tokens of all calls below that were video."""
+
+ROLLUP_WEB_FETCH_COUNT: Final = "tracetoll.rollup.web_fetch.count"
+"""Web pages that the provider fetched for all calls below."""
+
+ROLLUP_WEB_SEARCH_COUNT: Final = "tracetoll.rollup.web_search.count"
+"""Web searches that the provider made for all calls below."""
 
 SERVER_ADDRESS: Final = "server.address"
 """Host that is called."""

@@ -22,7 +22,7 @@ from tracetoll_semconv import attributes as a
 from tracetoll_semconv import events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
     from opentelemetry.context import Context
 
@@ -256,6 +256,10 @@ class Admission:
         if ending.usage is None and call.surface.billed == "later" and call.surface.metrics:
             self._settling.exempt(call)
         self._settling.charge(call, ending)
+
+    def charge_elsewhere(self, call: Call, found: Mapping[str, int], chosen: Callable[[Ruled], bool]) -> None:
+        """Spend what another process has spent for this one, by unit, on the accounts of the limits `chosen`."""
+        self._settling.charge_elsewhere(call, found, chosen)
 
     def drop(self, call: Call) -> None:
         """End what nothing else has ended of a call's reservation: it was never made, or we have failed.

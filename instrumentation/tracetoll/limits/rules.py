@@ -219,6 +219,11 @@ class Ruled:
             return fixed, shape.per_output
         return fixed + shape.per_output * need.usual_output, 0
 
+    @property
+    def of_kinds(self) -> bool:
+        """Whether this is about providers, models or operations, which not everything that is spent tells."""
+        return bool(self.static) or not _STATIC.isdisjoint(self.keys)
+
     def shown(self, counted: int) -> float | int:
         """Return what is counted in the limit's unit."""
         return self.limit.shown(counted)

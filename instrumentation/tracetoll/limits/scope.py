@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from opentelemetry import context
+
+from tracetoll.attribution import travelling
 from tracetoll.limits.rules import ruled
 from tracetoll.limits.sources import as_limit
 from tracetoll.usage import NANO, Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextvars import Token
     from types import TracebackType
+
+    from opentelemetry.context import Context
 
     from tracetoll.call import Ending
     from tracetoll.limits.limit import Limit
@@ -26,6 +34,19 @@ _entered: ContextVar[_Entered | None] = ContextVar("tracetoll_limits_entered", d
 class _Entered(NamedTuple):
     outer: tuple[Scope, ...]
     before: _Entered | None
+    token: Token[Context] | None
+
+
+class Totals(NamedTuple):
+    """What calls came to, all together."""
+
+    usage: Usage
+    nano_usd: int | None = None
+    """None: no price is known of any of them."""
+    calls: int = 0
+    refused: int = 0
+    unpriced: int = 0
+    missing: int = 0
 
 
 class Spend:
@@ -36,6 +57,7 @@ class Spend:
         self._usage = Usage()
         self._nano_usd = 0
         self._calls = self._refused = self._unpriced = self._missing = 0
+        self._begun = 0
 
     @property
     def usage(self) -> Usage:
@@ -76,11 +98,47 @@ class Scope:
 
     __slots__ = ("id", "limits", "spend")
 
-    def __init__(self, rules: tuple[Ruled, ...]) -> None:
+    def __init__(self, rules: tuple[Ruled, ...] = (), identity: str | None = None) -> None:
         # Accounts carry the block's id, so limits of different blocks never share one.
-        self.id = f"scope:{next(_ids)}"
+        self.id = identity or f"scope:{next(_ids)}"
         self.limits = rules
         self.spend = Spend()
+
+    def begin(self) -> None:
+        """Note that a call which belongs here was let go ahead."""
+        with self.spend._lock:  # noqa: SLF001  # a Spend is ours to fill
+            self.spend._begun += 1  # noqa: SLF001
+
+    @property
+    def running(self) -> bool:
+        """Whether a call that belongs here has not ended."""
+        return self.spend._begun > self.spend._calls  # noqa: SLF001
+
+    def totals(self) -> Totals:
+        """Return what was spent so far."""
+        spend = self.spend
+        with spend._lock:  # noqa: SLF001
+            unknown = spend._unpriced and not spend._nano_usd  # noqa: SLF001
+            return Totals(
+                spend.usage,
+                None if unknown else spend._nano_usd,  # noqa: SLF001
+                spend.calls,
+                spend.refused,
+                spend.unpriced,
+                spend.missing,
+            )
+
+    def take(self, totals: Totals) -> None:
+        """Take what was spent elsewhere on behalf of this block."""
+        spend = self.spend
+        with spend._lock:  # noqa: SLF001
+            spend._usage = spend._usage + totals.usage  # noqa: SLF001
+            spend._nano_usd += totals.nano_usd or 0  # noqa: SLF001
+            spend._begun += totals.calls  # noqa: SLF001
+            spend._calls += totals.calls  # noqa: SLF001
+            spend._refused += totals.refused  # noqa: SLF001
+            spend._unpriced += totals.unpriced  # noqa: SLF001
+            spend._missing += totals.missing  # noqa: SLF001
 
     def add(self, ending: Ending, *, sent: bool) -> None:
         """Take what a call came to. `sent`: it was let go ahead."""
@@ -95,6 +153,17 @@ class Scope:
                 spend._unpriced += cost is None or cost.status != "priced"  # noqa: SLF001
                 if cost is not None and cost.amount is not None:
                     spend._nano_usd += cost.amount  # noqa: SLF001
+
+
+@contextmanager
+def resumed(scope: Scope) -> Iterator[None]:
+    """Let calls belong to a block that somebody else has begun and will end."""
+    outer = current_scopes.get()
+    current_scopes.set((*outer, scope))
+    try:
+        yield
+    finally:
+        current_scopes.set(outer)
 
 
 class limits:  # noqa: N801  # reads as the statement it is used as: with limits(...)
@@ -118,9 +187,12 @@ class limits:  # noqa: N801  # reads as the statement it is used as: with limits
     def __enter__(self) -> Spend:
         scope = Scope(self._rules)
         outer = current_scopes.get()
-        # On a stack in the context, not on self: one object may be entered by many tasks at once.
-        _entered.set(_Entered(outer, _entered.get()))
         current_scopes.set((*outer, scope))
+        here = context.get_current()
+        carried = travelling(here)
+        token = context.attach(carried) if carried is not here else None
+        # On a stack in the context, not on self: one object may be entered by many tasks at once.
+        _entered.set(_Entered(outer, _entered.get(), token))
         return scope.spend
 
     def __exit__(
@@ -129,6 +201,8 @@ class limits:  # noqa: N801  # reads as the statement it is used as: with limits
         entered = _entered.get()
         if entered is None:
             return
+        if entered.token is not None:
+            context.detach(entered.token)
         current_scopes.set(entered.outer)
         _entered.set(entered.before)
 

@@ -17,7 +17,7 @@ from tracetoll_semconv import attributes as a
 from tracetoll_semconv import events
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tracetoll.call import Call, Ending
     from tracetoll.ledgers.protocol import Balance, Ledger, Line
@@ -96,6 +96,21 @@ class Settling:
             return
         claim = self._claims.make(call, {}, call.context, call.scopes)
         if claim is not None and claim.lines:
+            spent = [found[ruled.unit] for ruled in claim.applied]
+            self._look(claim, self._ledger.charge(claim.lines, spent))
+
+    def charge_elsewhere(self, call: Call, found: Mapping[str, int], chosen: Callable[[Ruled], bool]) -> None:
+        """Spend what another process has spent for this one, by unit, on the accounts of the limits `chosen`.
+
+        `call` stands for all of its calls.
+        """
+        claim = self._claims.make(call, {}, call.context, call.scopes)
+        if claim is None:
+            return
+        kept = [(ruled, line) for ruled, line in zip(claim.applied, claim.lines, strict=True) if chosen(ruled)]
+        claim.applied = [ruled for ruled, _ in kept]
+        claim.lines = [line for _, line in kept]
+        if kept:
             spent = [found[ruled.unit] for ruled in claim.applied]
             self._look(claim, self._ledger.charge(claim.lines, spent))
 
