@@ -188,13 +188,12 @@ def test_a_stream_is_read_through_the_proxy_that_another_wrapper_made_of_it(
     assert provider.handed_out.output_tokens == telemetry.told()["gen_ai.usage.output_tokens"]
 
 
-def test_what_openai_looks_for_is_never_found_half_imported() -> None:
+@pytest.mark.parametrize("ours", ["Instrumentor().instrument()", "RollupProcessor()"])
+def test_what_openai_looks_for_is_never_found_half_imported(ours: str) -> None:
     """openai 2.5x takes a module that it finds in sys.modules for a whole one; our price list imports it."""
     if find_spec("openai._httpx2") is None:
         pytest.skip(f"openai {openai.__version__} does not look for httpx2")
-    program = (
-        "import sys, tracetoll; tracetoll.Instrumentor().instrument(); import openai; print('httpx2' in sys.modules)"
-    )
+    program = f"import sys, tracetoll; tracetoll.{ours}; import openai; print('httpx2' in sys.modules)"
 
     printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, encoding="utf-8").stdout
 

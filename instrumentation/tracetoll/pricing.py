@@ -7,7 +7,6 @@ some 250 ms of CPU. Inside, money is whole nano-dollars (1e-9 USD); rates are wh
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -18,6 +17,8 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import wrapt
 
 from tracetoll import usage as u
 from tracetoll.forks import call_in_child
@@ -197,14 +198,18 @@ def _tiered(unit: Unit, whole_input: int) -> int:
     return rate
 
 
+@cache
 def complete_httpx2() -> None:
-    """Import httpx2, which the price library needs, where openai would find it half-imported.
+    """Have httpx2, which the price library needs, imported with openai, where that would find it half-imported.
 
     openai 2.5x looks for it in `sys.modules` with each answer, and fails where a thread has only begun to import it.
     """
-    if "openai._httpx2" in sys.modules and "httpx2" not in sys.modules:
+
+    def imported(_: object) -> None:
         with suppress(ImportError):
             import_module("httpx2")
+
+    wrapt.register_post_import_hook(imported, "openai._httpx2")
 
 
 class Prices:
@@ -214,6 +219,7 @@ class Prices:
         self._cache: dict[tuple[str, str, str | None, bool], tuple[float, Rates | None]] = {}
         self._snapshot: Any = None
         self._units: Mapping[str, Any] = {}
+        complete_httpx2()
         self._start_over()
         call_in_child(self, Prices._after_fork)
 
@@ -235,7 +241,6 @@ class Prices:
             if self._started:
                 return
             self._started = True
-        complete_httpx2()
         threading.Thread(target=self._load, name="tracetoll-prices", daemon=True).start()
 
     def _load(self) -> None:

@@ -19,7 +19,6 @@ from tracetoll import hosts
 from tracetoll.call import Call, current_call
 from tracetoll.engine import Target
 from tracetoll.errors import LimitExceeded
-from tracetoll.pricing import complete_httpx2
 from tracetoll.reading import get
 from tracetoll.responses import read_body, watch
 from tracetoll.safety import contained, fault
@@ -61,7 +60,6 @@ class StainlessSeam:
         patches.when_imported(f"{self.provider.module}._base_client", lambda module: self._patch(module, patches))
 
     def _patch(self, module: ModuleType, patches: Patches) -> None:
-        complete_httpx2()
         for name, wrap in (("SyncAPIClient", self._wrap_sync), ("AsyncAPIClient", self._wrap_async)):
             client = getattr(module, name)
             for shadow in _shadows(client, "request"):
