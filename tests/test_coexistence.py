@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import anthropic
+import openai
 import pytest
+import wrapt
 from opentelemetry import context, trace
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from surfaces import client
@@ -14,7 +20,7 @@ from surfaces import client
 from tracetoll import Instrumentor, Limit, LimitExceeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from conftest import Telemetry
 
@@ -135,6 +141,63 @@ def test_calls_that_are_not_sampled_are_in_the_metrics(provider: LocalProvider, 
     (point,) = metrics["gen_ai.client.inference.usage.input_tokens"]
     assert provider.handed_out.input_tokens == point.value
     assert 1 == metrics["gen_ai.client.operation.duration"][0].count
+
+
+@contextmanager
+def wrapped_by_another(owner: type, answer: Callable[[Any], Any] = lambda got: got) -> Iterator[list[object]]:
+    """Have another package wrap a client's method, as OpenInference does; give the instances that it sees."""
+    seen: list[object] = []
+
+    def wrapper(wrapped: Callable[..., Any], instance: object, args: Any, kwargs: Any) -> Any:
+        seen.append(instance)
+        return answer(wrapped(*args, **kwargs))
+
+    own = vars(owner).get("request")
+    wrapt.wrap_function_wrapper(owner, "request", wrapper)
+    yield seen
+    if own is None:
+        delattr(owner, "request")
+    else:
+        type.__setattr__(owner, "request", own)
+
+
+@pytest.mark.parametrize("owner", [openai.OpenAI, openai.OpenAI.__mro__[1]], ids=lambda owner: owner.__name__)
+def test_a_wrapper_that_was_there_before_is_called_and_hides_nothing(
+    owner: type, provider: LocalProvider, telemetry: Telemetry
+) -> None:
+    with wrapped_by_another(owner) as seen:
+        Instrumentor().instrument(**telemetry.providers)
+        with client("openai", provider.url) as of:
+            of.chat.completions.create(model="gpt-4o", messages=MESSAGES)
+        Instrumentor().uninstrument()
+
+    assert [of] == seen
+    assert "chat gpt-4o" == telemetry.only_span().name
+
+
+def test_a_stream_is_read_through_the_proxy_that_another_wrapper_made_of_it(
+    provider: LocalProvider, telemetry: Telemetry
+) -> None:
+    with wrapped_by_another(openai.OpenAI, wrapt.ObjectProxy):
+        Instrumentor().instrument(**telemetry.providers)
+        with client("openai", provider.url) as of:
+            usage = {"include_usage": True}
+            list(of.chat.completions.create(model="gpt-4o", messages=MESSAGES, stream=True, stream_options=usage))
+        Instrumentor().uninstrument()
+
+    assert provider.handed_out.output_tokens == telemetry.told()["gen_ai.usage.output_tokens"]
+
+
+@pytest.mark.parametrize("ours", ["Instrumentor().instrument()", "RollupProcessor()"])
+def test_what_openai_looks_for_is_never_found_half_imported(ours: str) -> None:
+    """openai 2.5x takes a module that it finds in sys.modules for a whole one; our price list imports it."""
+    if find_spec("openai._httpx2") is None:
+        pytest.skip(f"openai {openai.__version__} does not look for httpx2")
+    program = f"import sys, tracetoll; tracetoll.{ours}; import openai; print('httpx2' in sys.modules)"
+
+    printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, encoding="utf-8").stdout
+
+    assert "True" == printed.strip()
 
 
 def test_the_request_is_made_inside_the_span(provider: LocalProvider, instrumented: Telemetry) -> None:

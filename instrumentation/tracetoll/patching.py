@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 import threading
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 import wrapt
@@ -18,6 +20,21 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("tracetoll")
 
 _PATCHING: Final = contained("patching a library")
+
+
+def _method(original: Any) -> Any:
+    """Return what calls the function of a class with the instance first.
+
+    A wrapper by wrapt that stands there learns its instance from being bound only, and passes for a function.
+    """
+    if type(original) is FunctionType or not hasattr(original, "__get__"):
+        return original
+
+    @functools.wraps(original)
+    def method(instance: Any, *args: Any, **kwargs: Any) -> Any:
+        return original.__get__(instance, type(instance))(*args, **kwargs)
+
+    return method
 
 
 class Switch:
@@ -62,7 +79,7 @@ class Patches:
         if original is None:
             log.debug("%s has no %s; it is not patched", getattr(owner, "__name__", owner), name)
             return
-        wrapper = make(original)
+        wrapper = make(_method(original) if isinstance(owner, type) else original)
         with self._lock:
             setattr(owner, name, wrapper)
             self._replaced.append((owner, name, original, wrapper))

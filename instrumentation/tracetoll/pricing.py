@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
+from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import wrapt
 
 from tracetoll import usage as u
 from tracetoll.forks import call_in_child
@@ -202,6 +206,20 @@ class Known(NamedTuple):
     """When it has to be found out anew, by the monotonic clock."""
 
 
+@cache
+def complete_httpx2() -> None:
+    """Have httpx2, which the price library needs, imported with openai, where that would find it half-imported.
+
+    openai 2.5x looks for it in `sys.modules` with each answer, and fails where a thread has only begun to import it.
+    """
+
+    def imported(_: object) -> None:
+        with suppress(ImportError):
+            import_module("httpx2")
+
+    wrapt.register_post_import_hook(imported, "openai._httpx2")
+
+
 class Prices:
     """Prices and context windows by provider and model. Thread-safe; knows nothing until it is loaded."""
 
@@ -209,6 +227,7 @@ class Prices:
         self._cache: dict[tuple[str, str, str | None, bool], Known] = {}
         self._snapshot: Any = None
         self._units: Mapping[str, Any] = {}
+        complete_httpx2()
         self._start_over()
         call_in_child(self, Prices._after_fork)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 from weakref import WeakKeyDictionary
@@ -24,6 +25,7 @@ from tracetoll.safety import contained, fault
 from tracetoll.streams import AsyncTap, SyncTap
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
     from tracetoll.engine import Engine
@@ -60,6 +62,8 @@ class StainlessSeam:
     def _patch(self, module: ModuleType, patches: Patches) -> None:
         for name, wrap in (("SyncAPIClient", self._wrap_sync), ("AsyncAPIClient", self._wrap_async)):
             client = getattr(module, name)
+            for shadow in _shadows(client, "request"):
+                patches.replace(shadow, "request", wrap)
             patches.replace(client, "request", wrap)
             patches.replace(client, "_process_response", self._wrap_process_response)
         if self.provider.own_spans is not None:
@@ -272,7 +276,9 @@ class StainlessSeam:
     def _answered(self, call: Call, result: Any, tap: type[SyncTap | AsyncTap]) -> None:
         """Read the SDK's result, or arrange for it to be read when the application does."""
         try:
-            kind = self._kinds.get(type(result)) or self._kinds.setdefault(type(result), _kind_of(type(result)))
+            # Not type(): another package's proxy of a stream is to be read as the stream that it stands for.
+            sort = result.__class__
+            kind = self._kinds.get(sort) or self._kinds.setdefault(sort, _kind_of(sort))
             if kind == "model":
                 call.answered(result)
             else:
@@ -301,6 +307,23 @@ class StainlessSeam:
                 call.close()
             else:
                 watch(response, call, raw=True)
+
+
+def _shadows(client: type, name: str) -> Iterator[type]:
+    """Yield the subclasses on which somebody has put a wrapper of the client's own method.
+
+    It calls the function that it found, not the one that stands there now. OpenInference does so with
+    `openai.OpenAI.request`.
+    """
+    found: Any = vars(client).get(name)
+    inherited = inspect.unwrap(found)
+    below: list[type] = client.__subclasses__()
+    while below:
+        subclass = below.pop()
+        below += subclass.__subclasses__()
+        own = vars(subclass).get(name)
+        if own is not None and inspect.unwrap(own) is inherited:
+            yield subclass
 
 
 def _kind_of(result: type) -> Kind:

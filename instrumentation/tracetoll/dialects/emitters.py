@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tracetoll import usage as u
@@ -91,29 +92,39 @@ TRACETOLL: Final = Emitter(
     trust=OURS,
 )
 
+_OPENINFERENCE: Final = Emitter(
+    name="OpenInference",
+    scopes=("openinference",),
+    marks=("openinference.span.kind",),
+    counts={
+        u.INPUT: ("llm.token_count.prompt", *_UPSTREAM[u.INPUT]),
+        u.OUTPUT: ("llm.token_count.completion", *_UPSTREAM[u.OUTPUT]),
+        u.CACHE_READ: (
+            "llm.token_count.prompt_details.cache_read",
+            "llm.token_count.prompt_details.cache_input",
+            *_UPSTREAM[u.CACHE_READ],
+        ),
+        u.CACHE_WRITE: ("llm.token_count.prompt_details.cache_write", *_UPSTREAM[u.CACHE_WRITE]),
+        u.REASONING: ("llm.token_count.completion_details.reasoning", *_UPSTREAM[u.REASONING]),
+        u.AUDIO_INPUT: ("llm.token_count.prompt_details.audio", *_UPSTREAM[u.AUDIO_INPUT]),
+        u.AUDIO_OUTPUT: ("llm.token_count.completion_details.audio", *_UPSTREAM[u.AUDIO_OUTPUT]),
+    },
+    cost=("llm.cost.total",),
+    kinds={"openinference.span.kind": _OPENINFERENCE_KINDS},
+    model=("llm.model_name", "embedding.model_name", "gen_ai.response.model", "gen_ai.request.model"),
+    provider=("llm.provider", "llm.system", "gen_ai.provider.name", "gen_ai.system"),
+)
+
 EMITTERS: Final = (
-    Emitter(
-        name="OpenInference",
-        scopes=("openinference",),
-        marks=("openinference.span.kind",),
-        counts={
-            u.INPUT: ("llm.token_count.prompt", *_UPSTREAM[u.INPUT]),
-            u.OUTPUT: ("llm.token_count.completion", *_UPSTREAM[u.OUTPUT]),
-            u.CACHE_READ: (
-                "llm.token_count.prompt_details.cache_read",
-                "llm.token_count.prompt_details.cache_input",
-                *_UPSTREAM[u.CACHE_READ],
-            ),
-            u.CACHE_WRITE: ("llm.token_count.prompt_details.cache_write", *_UPSTREAM[u.CACHE_WRITE]),
-            u.REASONING: ("llm.token_count.completion_details.reasoning", *_UPSTREAM[u.REASONING]),
-            u.AUDIO_INPUT: ("llm.token_count.prompt_details.audio", *_UPSTREAM[u.AUDIO_INPUT]),
-            u.AUDIO_OUTPUT: ("llm.token_count.completion_details.audio", *_UPSTREAM[u.AUDIO_OUTPUT]),
-        },
-        cost=("llm.cost.total",),
-        kinds={"openinference.span.kind": _OPENINFERENCE_KINDS},
-        model=("llm.model_name", "embedding.model_name", "gen_ai.response.model", "gen_ai.request.model"),
-        provider=("llm.provider", "llm.system", "gen_ai.provider.name", "gen_ai.system"),
+    # What prepares a call is a span of the kind LLM, too.
+    replace(
+        _OPENINFERENCE,
+        name="OpenInference LlamaIndex",
+        scopes=("openinference.instrumentation.llama_index",),
+        marks=(),
+        answers_apart=True,
     ),
+    _OPENINFERENCE,
     Emitter(
         name="traceAI",
         scopes=("traceai", "fi_instrumentation", "fi"),
@@ -372,8 +383,9 @@ EMITTERS: Final = (
             reasoning=("gen_ai.usage.reasoning_tokens", "llm.usage.reasoning_tokens"),
         ),
         kinds={
-            "traceloop.span.kind": {"tool": "tool", "agent": "agent", "workflow": "agent", "task": "agent"},
+            # First: in LlamaIndex a task may be a call.
             _OPERATION: NAMES_OF_CALLS,
+            "traceloop.span.kind": {"tool": "tool", "agent": "agent", "workflow": "agent", "task": "agent"},
             "llm.request.type": {
                 "chat": "inference",
                 "completion": "inference",

@@ -74,6 +74,6 @@ class Emitter:
     zeros_are_missing: bool = False
     """Whether it writes 0 where the provider told nothing."""
     answers_apart: bool = False
-    """Whether it tells of a stream in two spans, of which the first has neither usage nor an answer's id."""
+    """Whether a span with neither usage nor an answer's id is no call: another span tells of the answer."""
     trust: int = 0
     """Whose numbers hold where several tell of the same answer: ours, then the SDK's own (1), then others' (0)."""

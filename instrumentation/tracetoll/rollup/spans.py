@@ -9,7 +9,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tracetoll import usage as u
 from tracetoll.dialects.reader import Reader
 from tracetoll.dialects.words import NAMES_OF_CALLS, OURS
-from tracetoll.pricing import Prices
+from tracetoll.pricing import Prices, complete_httpx2
 from tracetoll.reading import count
 from tracetoll.rollup import totals
 from tracetoll.rollup.metrics import Labels
@@ -54,6 +54,7 @@ class SpanReader:
     def __init__(self) -> None:
         self._reader = Reader(Ended)
         self.prices: Prices | None = None
+        complete_httpx2()
         """Made when they are needed, unless somebody shares theirs."""
 
     def read(self, span: ReadableSpan, node: Node) -> Ended:
