@@ -191,10 +191,12 @@ class Story:
             known = answers.get(span.answer or "")
             if known is None and span.is_call:
                 known = next((calls[above] for above in passed if above in calls), None)
+                if known is not None and span.answer is not None and known.answer is not None:
+                    known = None  # two ids are two calls
             if known is None:
                 totals[place] = over(span, below)
                 if span.is_call and (span.usage or span.answer or passed):
-                    known = Counted(own, place)
+                    known = Counted(own, place, span.answer)
             else:
                 inside = known.place in _subtree(place, children)
                 totals[place] = added(below, more(own, known.total)) if inside else more(over(span, below), known.total)
@@ -203,6 +205,7 @@ class Story:
                 known.total[MISSING] = gap
             if known is not None and span.is_call:
                 calls[place] = known
+                known.answer = known.answer or span.answer
                 if span.answer is not None:
                     answers[span.answer] = known
         return totals
@@ -214,6 +217,7 @@ class Counted:
 
     total: Total
     place: int
+    answer: str | None
 
 
 def more(total: Total, counted: Total) -> Total:
