@@ -32,8 +32,8 @@ def _uv() -> Path:
     return program
 
 
-def _key(name: str, constraints: Path) -> str:
-    parts = [name, str(ROOT), sys.version]
+def _key(name: str, install: list[str], constraints: Path) -> str:
+    parts = [name, *install, str(ROOT), sys.version]
     parts += [path.read_text() for path in (constraints, ROOT / "pyproject.toml", Path(__file__))]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
@@ -44,15 +44,16 @@ def build(name: str) -> Path:
     if name not in table:
         sys.exit(f"tools/environments.toml has no environment {name!r}; it has: {', '.join(table)}")
     constraints = ROOT / table[name]["constraints"]
-    home = CACHE / "environments" / f"{name}-{_key(name, constraints)}"
+    install = table[name]["install"]
+    home = CACHE / "environments" / f"{name}-{_key(name, install, constraints)}"
     python = home / "bin" / "python"
     if (home / "complete").exists():
         return python
     shutil.rmtree(home, ignore_errors=True)
     uv = _uv()
-    project, *groups = table[name]["install"]
+    project, *more = install
     extras = project.removeprefix("tracetoll")
-    install = [
+    arguments = [
         "pip",
         "install",
         "--quiet",
@@ -62,13 +63,13 @@ def build(name: str) -> Path:
         constraints,
         "-e",
         f".{extras}",
-        *groups,
+        *more,
     ]
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, home], stdout=sys.stderr, check=True)
     # uv trusts its own list of authorities; behind a proxy with one of its own, the system's list knows it.
-    plain = subprocess.run([uv, *install], cwd=ROOT, stdout=sys.stderr, check=False)
+    plain = subprocess.run([uv, *arguments], cwd=ROOT, stdout=sys.stderr, check=False)
     if plain.returncode != 0:
-        subprocess.run([uv, "--system-certs", *install], cwd=ROOT, stdout=sys.stderr, check=True)
+        subprocess.run([uv, "--system-certs", *arguments], cwd=ROOT, stdout=sys.stderr, check=True)
     (home / "complete").touch()
     return python
 

@@ -173,6 +173,15 @@ EMITTERS: Final = (
         scopes=("logfire",),
         marks=("logfire.msg",),
         counts=_UPSTREAM,
+        documents={
+            "gen_ai.usage.raw": {
+                u.REASONING: (
+                    "completion_tokens_details.reasoning_tokens",
+                    "output_tokens_details.reasoning_tokens",
+                    "output_tokens_details.thinking_tokens",
+                )
+            }
+        },
         cost=("operation.cost",),
         kinds={_OPERATION: NAMES_OF_CALLS},
         answers_apart=True,

@@ -273,6 +273,13 @@ def _read_document(document: object, buckets: Mapping[str, tuple[str, ...]], fou
     if not isinstance(told, dict):
         return
     for name, keys in buckets.items():
-        numbers = [number for key in keys if (number := count(told.get(key))) is not None]
+        numbers = [number for key in keys if (number := count(_inside(told, key))) is not None]
         if numbers:
             found[name] = sum(numbers)
+
+
+def _inside(document: Any, path: str) -> Any:
+    """Return what stands in a JSON object under a key, or under keys of objects in one another."""
+    for key in path.split("."):
+        document = document.get(key) if isinstance(document, dict) else None
+    return document

@@ -60,7 +60,7 @@ class Emitter:
     marks: tuple[str, ...] = ()
     counts: Mapping[str, Aliases] = field(default_factory=dict)
     documents: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
-    """Attributes that hold JSON objects: per count, the keys that are added up to it."""
+    """Attributes that hold JSON objects: per count, the keys that are added up to it; `a.b` is the b of its a."""
     cost: Aliases = ()
     """In US dollars. Only looked at where we know no price."""
     kinds: Mapping[str, Mapping[str, Kind]] = field(default_factory=dict)
