@@ -137,9 +137,9 @@ class Story:
         totals = self._totals(children, begun, when)
         told = {}
         for place, span in enumerate(self.spans):
-            # A span that starts when all above it have ended is a local root; a call alone needs no totals.
+            # A span that starts when all above it have ended is a local root; one alone needs no totals.
             top = self._open_above(place, begun[place], when) is None
-            alone = span.is_call and not any(totals[child] for child in children[place])
+            alone = not any(totals[child] for child in children[place])
             if span.kind != "agent" and (not top or alone or not totals[place]):
                 continue
             running = any(

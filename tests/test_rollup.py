@@ -365,6 +365,32 @@ def test_the_http_request_of_a_model_call_is_no_request_to_another_service(alone
     assert "trace" == totals(root)["scope"]
 
 
+def test_what_a_service_has_told_counts_beside_what_is_below(alone: Alone) -> None:
+    root, lone = alone.span("root"), alone.span("GET /other")
+    remote = {"tracetoll.remote.input_tokens": 100, "tracetoll.remote.inference_call.count": 2}
+    request = alone.span("GET", root, kind=SpanKind.CLIENT, attributes=remote)
+
+    alone.chat(request, 10, 1)
+    request.end()
+    lone.set_attributes(remote)
+    lone.end()
+    root.end()
+
+    assert ((110, 1, 3), "trace") == (tokens(root), totals(root)["scope"])
+    assert (100, 0, 2) == tokens(lone)
+
+
+def test_an_agent_whose_calls_nobody_sees_has_what_it_tells_itself(alone: Alone) -> None:
+    root = alone.span("root")
+    told = {"openinference.span.kind": "AGENT", "llm.token_count.prompt": 70, "llm.token_count.completion": 7}
+    unseen = alone.span("claude", root, scope="openinference.instrumentation.claude")
+    unseen.set_attributes(told)
+    unseen.end()
+    root.end()
+
+    assert (70, 7, 0) == tokens(root)
+
+
 def test_links_lead_no_totals_anywhere(alone: Alone) -> None:
     root, other = alone.span("root"), alone.span("consumer")
     alone.chat(root, 1, 2)

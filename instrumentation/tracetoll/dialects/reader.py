@@ -25,6 +25,8 @@ _LARGEST_COST: Final = 1e9
 
 # How other emitters call providers → how upstream and we do.
 _PROVIDERS: Final[Mapping[str, str]] = {
+    "openai": "openai",
+    "anthropic": "anthropic",
     "aws": "aws.bedrock",
     "az.ai.inference": "azure.ai.inference",
     "az.ai.openai": "azure.ai.openai",
@@ -76,12 +78,13 @@ T = TypeVar("T", bound=Told)
 class _Table:
     """An emitter's table, made ready for use."""
 
-    __slots__ = ("emitter", "kinds", "known", "names", "own", "plain", "usage")
+    __slots__ = ("cost", "emitter", "kinds", "known", "names", "own", "plain", "usage")
 
     def __init__(self, emitter: Emitter) -> None:
         self.emitter = emitter
         self.own = emitter is TRACETOLL
         self.names = {alias: name for name, aliases in emitter.counts.items() for alias in aliases}
+        self.cost = frozenset(emitter.cost)
         self.plain = self.own or not (emitter.reasoning_beside_output or emitter.zeros_are_missing)
         self.kinds = tuple(
             (
@@ -217,11 +220,14 @@ def _read_usage(table: _Table, fields: Fields, told: Told) -> None:
     """Read what a span tells of usage and cost."""
     emitter = table.emitter
     if not table.own:
-        told.provider = _provider(_first(fields, emitter.provider))
+        named = _first(fields, emitter.provider)
+        if named.__class__ is str:
+            told.provider = _PROVIDERS.get(named) or _provider(named)
         model = _first(fields, emitter.model)
-        told.model = model if isinstance(model, str) else None
+        if model.__class__ is str:
+            told.model = model
     told.counts = table.counts(fields, told.provider)
-    if told.counts is not None and emitter.cost:
+    if told.counts is not None and not fields.keys().isdisjoint(table.cost):
         told.cost = _nano(_first(fields, emitter.cost))
         if not told.cost and not table.own:
             told.cost = None  # others state 0 where they know no price
@@ -249,9 +255,7 @@ def _first(fields: Fields, aliases: Aliases) -> Any:
     return None
 
 
-def _provider(told: object) -> str:
-    if not isinstance(told, str):
-        return ""
+def _provider(told: str) -> str:
     name = told.lower()
     return _PROVIDERS.get(name, name)
 

@@ -93,6 +93,10 @@ class Adder:
                 self._holder = 0
                 self._lock.release()
 
+    def has_below(self, node: Node) -> bool:
+        """Return whether something below a span may have been counted."""
+        return bool(node.below or self._notes)
+
     def so_far(self, node: Node, ended: Ended) -> tuple[Total | None, Total, bool]:
         """Return what is below a span that is about to end, its total, and whether nothing below is open any more."""
         inside = self._holder == threading.get_ident()  # a garbage collection has ended it, while we are at work
@@ -144,7 +148,8 @@ class Adder:
                 else:
                     up.below = total
                     self._watch(up)
-        elif total and ended.labels is not None:
+        elif total and ended.labels is not None and (below or ended.remote or ended.kind not in CALLS):
+            # The metrics of calls tell the same of a call alone.
             self._whole(ended.labels, total)
         if len(trace.ended) > ENDED_KEPT:
             trace.turn_ended()

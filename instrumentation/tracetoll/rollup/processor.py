@@ -217,7 +217,8 @@ class RollupProcessor(SpanProcessor):
             return
         span.__dict__.pop("end", None)
         try:
-            if self.on and (node.top or node.agent or self._spans.may_be_agent(span)):
+            has_totals = node.agent or self._adder.has_below(node) or (node.top and self._spans.tells_totals(span))
+            if self.on and has_totals:
                 self._write(node, span)
         except Exception as error:
             if not fault("writing the totals of a span", error):
@@ -226,12 +227,14 @@ class RollupProcessor(SpanProcessor):
             span.end(end_time)
 
     def _write(self, node: Node, span: Span) -> None:
+        if not (node.top or node.agent or self._spans.may_be_agent(span)):
+            return
         ended = self._spans.read(span, node)
         is_agent = ended.kind == "agent"
         if not is_agent and not node.top:
             return
         below, total, complete = self._adder.so_far(node, ended)
-        if not is_agent and (not total or (below is None and ended.kind in CALLS)):
+        if not is_agent and (not total or (not below and ended.kind in CALLS)):
             return  # a call alone says everything itself
         told = totals.attributes(total)
         told[a.ROLLUP_COMPLETE] = complete and total.get(totals.MISSING, 0) <= 0 and totals.LOST not in total

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tracetoll.rollup.state import Node
     from tracetoll.rollup.totals import Total
 
+_ERROR: Final = StatusCode.ERROR
 _OUTGOING: Final = (SpanKind.CLIENT, SpanKind.PRODUCER)
 _STORES: Final = frozenset({"db.system.name", "db.system"})
 _REMOTE: Final = {
@@ -60,8 +61,10 @@ class SpanReader:
     def read(self, span: ReadableSpan, node: Node) -> Ended:
         """Return what a span says."""
         fields = _fields(span)
-        ended = self._reader.read(_scope_name(span), fields)
+        scope = _scope_name(span)
+        ended = self._reader.read(scope, fields)
         if ended is not None:
+            ended.scope = scope
             self._complete(ended, span, node, fields)
         elif node.top or _REMOTE_MARK in fields:
             ended = _nothing()
@@ -84,6 +87,11 @@ class SpanReader:
         )
         return kind is None or kind == "agent"
 
+    def tells_totals(self, span: Span) -> bool:
+        """Return whether a span with nothing below it tells what an agent or another service spent."""
+        fields = _fields(span)
+        return _REMOTE_MARK in fields or self._reader.kind(_scope_name(span), fields) == "agent"
+
     def is_agent(self, span: Span) -> bool:
         """Return whether a span that starts says that it is an agent or a workflow."""
         return NAMES_OF_CALLS.get(_fields(span).get(a.GEN_AI_OPERATION_NAME, "")) == "agent"
@@ -100,9 +108,8 @@ class SpanReader:
                 price = self._price(ended)
                 if price is not None:
                     ended.cost = price
-            ended.scope = _scope_name(span)
             ended.started_ns, ended.ended_ns = span.start_time or 0, span.end_time or 0
-        failed = a.ERROR_TYPE in fields or span.status.status_code is StatusCode.ERROR
+        failed = a.ERROR_TYPE in fields or span.status.status_code is _ERROR
         ended.total = totals.of(ended, failed=failed)
 
     def _price(self, ended: Ended) -> int | None:
@@ -122,7 +129,7 @@ def _scope_name(span: ReadableSpan) -> str:
 def _fields(span: ReadableSpan) -> dict[str, Any]:
     """Return a span's attributes as a plain dictionary, which is read in a tenth of the time."""
     kept: Any = span._attributes  # noqa: SLF001  # the public property makes a proxy whose every read is a call
-    found: dict[str, Any] = kept.copy() if kept else {}
+    found: dict[str, Any] = kept.copy() if kept is not None else {}
     return found
 
 

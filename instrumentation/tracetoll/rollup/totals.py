@@ -81,9 +81,11 @@ def of(told: Told, *, failed: bool) -> Total:
 
 def add(total: Total, other: Mapping[str, int]) -> None:
     """Add a sibling's total, in place."""
-    get = total.get
     for name, amount in other.items():
-        total[name] = get(name, 0) + amount
+        if name in total:
+            total[name] += amount
+        else:
+            total[name] = amount
 
 
 def around(own: Total, below: Mapping[str, int]) -> Total:
