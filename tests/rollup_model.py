@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
@@ -169,6 +169,13 @@ class Story:
         open_then = [above for above in self._ancestors(place) if when[above] > begun[place]]
         return list(takewhile(lambda above: when[above] < when[place], open_then))
 
+    @staticmethod
+    def _call_of(span: Made, passed: Iterable[Counted | None]) -> Counted | None:
+        """Return the call that a span is, because it ends after the one above that told of it."""
+        known = next((one for one in passed if one is not None), None) if span.is_call else None
+        # Two ids are two calls.
+        return None if known is not None and span.answer is not None and known.answer is not None else known
+
     def _totals(
         self, children: Mapping[int, Sequence[int]], begun: Mapping[int, int], when: Mapping[int, int]
     ) -> dict[int, Total]:
@@ -188,13 +195,11 @@ class Story:
             for child in children[place]:
                 below = added(below, totals[child])
             passed = self._call_passed(place, begun, when)
-            known = answers.get(span.answer or "")
-            if known is None and span.is_call:
-                known = next((calls[above] for above in passed if above in calls), None)
+            known = answers.get(span.answer or "") or self._call_of(span, (calls.get(above) for above in passed))
             if known is None:
                 totals[place] = over(span, below)
                 if span.is_call and (span.usage or span.answer or passed):
-                    known = Counted(own, place)
+                    known = Counted(own, place, span.answer)
             else:
                 inside = known.place in _subtree(place, children)
                 totals[place] = added(below, more(own, known.total)) if inside else more(over(span, below), known.total)
@@ -203,6 +208,7 @@ class Story:
                 known.total[MISSING] = gap
             if known is not None and span.is_call:
                 calls[place] = known
+                known.answer = known.answer or span.answer
                 if span.answer is not None:
                     answers[span.answer] = known
         return totals
@@ -214,6 +220,7 @@ class Counted:
 
     total: Total
     place: int
+    answer: str | None
 
 
 def more(total: Total, counted: Total) -> Total:

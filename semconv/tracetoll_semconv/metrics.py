@@ -258,6 +258,13 @@ RATE_LIMIT_REMAINING: Final = Metric(
     None,
 )
 
+ROLLUP_TRACES: Final = Metric(
+    "tracetoll.rollup.traces",
+    "{trace}",
+    "Traces with open spans that the roll-up follows.",
+    None,
+)
+
 TRACE_COST: Final = Metric(
     "tracetoll.trace.cost",
     "{USD}",

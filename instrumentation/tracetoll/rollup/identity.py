@@ -28,9 +28,9 @@ def counted_before(node: Node, ended: Ended, below: Total | None) -> Ended | Non
         return None
     up = node.up
     if up is not None and up.done:
-        # It ends after a span above it that told of a call: which is this one.
+        # It ends after a span above it that told of a call: which is this one, unless both have an id.
         nearest_open(up)
-        if up.call is not None:
+        if up.call is not None and (ended.answer is None or up.call.answer is None):
             return up.call
     return None if below or ended.counts is None else _told_at_once(node, ended)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from opentelemetry.metrics import Observation
 from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 
 from tracetoll import usage as u
@@ -15,7 +16,9 @@ from tracetoll_semconv import attributes as a
 from tracetoll_semconv import metrics as m
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import Histogram, Meter
+    from collections.abc import Callable, Iterable
+
+    from opentelemetry.metrics import CallbackOptions, Histogram, Meter
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import SpanContext
 
@@ -53,11 +56,15 @@ class TraceMetrics:
     """Histograms per trace. Thread-safe; a trace is only noted, and recorded with others before a collection."""
 
     def __init__(self, meter: Meter) -> None:
+        self.following: Callable[[], int] = int
+        """Tells how many traces the roll-up follows now."""
         self._noted: deque[tuple[Labels, Total]] = deque()
         self._names: set[str] = set()
         self._tokens = _histogram(meter, m.TRACE_TOKENS)
         self._cost = _histogram(meter, m.TRACE_COST)
         self._calls = _histogram(meter, m.TRACE_INFERENCE_CALLS)
+        metric = m.ROLLUP_TRACES
+        meter.create_observable_gauge(metric.name, [self._observe], metric.unit, metric.description)
 
     def note(self, labels: Labels, total: Total) -> None:
         """Note one trace that has ended, if it called a model."""
@@ -80,6 +87,11 @@ class TraceMetrics:
     def forget(self) -> None:
         """Drop what is noted: in a forked child it is the parent's to record."""
         self._noted.clear()
+
+    def _observe(self, _: CallbackOptions) -> Iterable[Observation]:
+        # Asked before histograms are collected, so none is noted too late.
+        self.flush()
+        return [Observation(self.following())]
 
     def _record(self, labels: Labels, total: Total) -> None:
         told = self._attributes(labels)

@@ -95,6 +95,8 @@ class RollupProcessor(SpanProcessor):
         self._spans.prices = prices
         self._metrics = metrics
         self._measured = metrics is not None
+        if metrics is not None:
+            metrics.following = self._following
 
     def disconnect(self) -> None:
         """Work alone again."""
@@ -197,6 +199,7 @@ class RollupProcessor(SpanProcessor):
         """Note the metrics of a trace."""
         if self._metrics is None and self._measured:
             self._metrics = TraceMetrics(get_meter(SCOPE, __version__, self._meter_provider))
+            self._metrics.following = self._following
         if self._metrics is not None:
             self._metrics.note(labels, total)
 
@@ -237,6 +240,9 @@ class RollupProcessor(SpanProcessor):
         else:
             told[a.ROLLUP_SCOPE] = "process" if span.parent is not None or totals.AWAY in total else "trace"
         span.set_attributes(told)
+
+    def _following(self) -> int:
+        return len(self._traces)
 
     # --- keeping bounds ----------------------------------------------------------------------
 

@@ -61,8 +61,9 @@ class Node(ref[Span]):
         """Return the nearest ancestor that is still open, and remember it."""
         up = self.up
         if up is not None and up.done:
-            up = self.up = nearest_open(up)
-        return up
+            self.up = nearest_open(up)
+            self.call = self.call or up.call
+        return self.up
 
 
 def nearest_open(node: Node | None) -> Node | None:

@@ -1,0 +1,698 @@
+"""Totals on agents, workflows and local roots, through the public face."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry import context, trace
+from opentelemetry.propagate import extract, inject
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
+from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
+from rollup_model import remote_context
+from surfaces import client
+from test_forks import in_child
+
+from tracetoll import Instrumentor, Limit, LimitExceeded, RollupProcessor, agent, limits, tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conftest import Telemetry
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import Span
+
+    from tracetoll.local_provider import LocalProvider
+
+MESSAGES: Any = [{"role": "user", "content": "hi"}]
+ROLLUP = "tracetoll.rollup."
+
+
+def totals(span: ReadableSpan | Span) -> dict[str, Any]:
+    """Return what a span says of its totals."""
+    told = getattr(span, "attributes", None) or {}
+    return {name.removeprefix(ROLLUP): value for name, value in told.items() if name.startswith(ROLLUP)}
+
+
+def tokens(span: ReadableSpan | Span) -> tuple[int, int, int] | None:
+    told = totals(span)
+    if not told:
+        return None
+    return told["input_tokens"], told["output_tokens"], told["inference_call.count"]
+
+
+class Alone:
+    """A tracer provider with a roll-up and nothing else of ours."""
+
+    def __init__(self, *processors: Any) -> None:
+        self.exporter = InMemorySpanExporter()
+        self.rollup = RollupProcessor()
+        self.provider = TracerProvider(shutdown_on_exit=False)
+        for one in processors or (self.rollup, SimpleSpanProcessor(self.exporter)):
+            self.provider.add_span_processor(one)
+
+    def span(self, name: str, parent: Span | None = None, *, scope: str = "application", **more: Any) -> Span:
+        within = None if parent is None else set_span_in_context(parent)
+        return self.provider.get_tracer(scope).start_span(name, within, **more)
+
+    def chat(self, parent: Span | None, into: int, out: int, **told: Any) -> Span:
+        """Make a call of a model that somebody else tells of, and end it."""
+        model = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o-mini"}
+        span = self.span("chat", parent, scope="somebody.else", attributes=model)
+        span.set_attributes({"gen_ai.usage.input_tokens": into, "gen_ai.usage.output_tokens": out, **told})
+        span.end()
+        return span
+
+    def agent(self, name: str, parent: Span | None = None) -> Span:
+        attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": name}
+        return self.span(f"invoke_agent {name}", parent, attributes=attributes)
+
+    @property
+    def kept(self) -> int:
+        """Return of how many traces something is kept."""
+        return len(self.rollup._traces)  # noqa: SLF001  # nobody can see it from outside
+
+    def named(self, name: str) -> ReadableSpan:
+        return next(span for span in self.exporter.get_finished_spans() if span.name == name)
+
+
+@pytest.fixture
+def alone() -> Alone:
+    return Alone()
+
+
+def ask(provider: LocalProvider, **more: Any) -> Any:
+    with client("openai", provider.url) as of:
+        return of.chat.completions.create(model="gpt-4o", messages=MESSAGES, **more)
+
+
+# --- with everything of ours ------------------------------------------------------------------
+
+
+def test_agents_and_the_root_say_what_the_provider_handed_out(provider: LocalProvider, instrumented: Telemetry) -> None:
+    tracer = instrumented.tracer_provider.get_tracer("application")
+
+    with tracer.start_as_current_span("POST /ask"), agent("planner"):
+        ask(provider)
+        with tool("search"), agent("clerk"):
+            ask(provider)
+            with client("openai", provider.url) as of:
+                of.embeddings.create(model="text-embedding-3-small", input="hi")
+                list(
+                    of.chat.completions.create(
+                        model="gpt-4o", messages=MESSAGES, stream=True, stream_options={"include_usage": True}
+                    )
+                )
+
+    handed_out = provider.handed_out
+    by_name = {span.name: totals(span) for span in instrumented.spans}
+    whole, clerk = by_name["POST /ask"], by_name["invoke_agent clerk"]
+    assert (handed_out.input_tokens, handed_out.output_tokens) == (whole["input_tokens"], whole["output_tokens"])
+    assert (3, 1, 1) == tuple(whole[f"{what}.count"] for what in ("inference_call", "embedding_call", "tool_call"))
+    assert (2, 1) == (clerk["inference_call.count"], clerk["embedding_call.count"])
+    assert by_name["invoke_agent planner"] == {**whole, "scope": "descendants"}
+    assert (True, "trace", "USD") == (whole["complete"], whole["scope"], whole["cost.currency"])
+    costs = [span.attributes.get("tracetoll.cost.amount", 0) for span in instrumented.spans if span.attributes]
+    assert pytest.approx(sum(costs)) == whole["cost.amount"]
+
+
+def test_a_plain_sum_over_our_spans_is_what_the_provider_handed_out(
+    provider: LocalProvider, instrumented: Telemetry
+) -> None:
+    with agent("planner"), tool("search"), agent("clerk"):
+        ask(provider)
+        ask(provider)
+
+    name = "gen_ai.usage.input_tokens"
+    assert provider.handed_out.input_tokens == sum((span.attributes or {}).get(name, 0) for span in instrumented.spans)
+
+
+def test_a_call_alone_has_no_totals_beside_its_usage(provider: LocalProvider, instrumented: Telemetry) -> None:
+    ask(provider)
+
+    assert {} == totals(instrumented.only_span())
+
+
+def test_a_refused_call_is_no_call(provider: LocalProvider, instrument: Callable[..., Telemetry]) -> None:
+    telemetry = instrument(limits=[Limit(1, "calls", per="trace")])
+
+    with agent("planner"):
+        ask(provider)
+        with pytest.raises(LimitExceeded):
+            ask(provider)
+
+    told = totals(telemetry.spans[-1])
+    assert (1, 1, True) == (told["inference_call.count"], told["refused.count"], told["complete"])
+
+
+@pytest.mark.parametrize("sampler", [ALWAYS_OFF, TraceIdRatioBased(0.01)], ids=["none", "one in a hundred"])
+def test_what_is_sampled_changes_no_limit_and_no_metric(sampler: Any, provider: LocalProvider) -> None:
+    reader, tracer_provider = InMemoryMetricReader(), TracerProvider(sampler=sampler, shutdown_on_exit=False)
+    given = {"tracer_provider": tracer_provider, "meter_provider": MeterProvider([reader], shutdown_on_exit=False)}
+    Instrumentor().instrument(**given, limits=[Limit(2, "calls", per="trace")])
+    rollup = Instrumentor().rollup
+
+    refused = 0
+    for _ in range(5):
+        with agent("planner"):
+            ask(provider)
+            ask(provider)
+            with pytest.raises(LimitExceeded):
+                ask(provider)
+            refused += 1
+    found = {
+        metric.name: sum(getattr(point, "sum", None) or getattr(point, "value", 0) for point in metric.data.data_points)
+        for resource in reader.get_metrics_data().resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
+    Instrumentor().uninstrument()
+
+    handed_out = provider.handed_out
+    assert 10 == handed_out.calls == found["gen_ai.invoke_agent.inference_calls"]
+    assert handed_out.input_tokens == found["gen_ai.client.inference.usage.input_tokens"]
+    assert handed_out.input_tokens + handed_out.output_tokens == found["gen_ai.client.token.usage"]
+    assert 5 == refused
+    assert rollup is not None
+    assert {} == rollup._traces  # noqa: SLF001  # nobody can see it from outside
+
+
+def test_metrics_of_traces_go_by_agent_or_by_the_roots_name(provider: LocalProvider, instrumented: Telemetry) -> None:
+    tracer = instrumented.tracer_provider.get_tracer("application")
+
+    with agent("planner"):
+        ask(provider)
+        ask(provider)
+    with tracer.start_as_current_span("GET /answer"):
+        ask(provider)
+    with tracer.start_as_current_span("GET /health"):
+        pass
+    found = instrumented.metrics()
+
+    calls = {
+        point.attributes.get("gen_ai.agent.name") or point.attributes["tracetoll.trace.name"]: point.sum
+        for point in found["tracetoll.trace.inference_calls"]
+    }
+    assert {"planner": 2, "GET /answer": 1} == calls
+    handed_out = provider.handed_out
+    assert handed_out.input_tokens + handed_out.output_tokens == sum(p.sum for p in found["tracetoll.trace.tokens"])
+    assert {1} == {point.count for point in found["tracetoll.trace.cost"]}
+
+
+def test_root_names_are_bounded_on_metrics(alone: Alone) -> None:
+    reader = InMemoryMetricReader()
+    rollup = RollupProcessor(meter_provider=MeterProvider([reader], shutdown_on_exit=False))
+    alone.provider.add_span_processor(rollup)
+
+    for number in range(250):
+        root = alone.span(f"GET /user/{number}")
+        alone.chat(root, 1, 1)
+        root.end()
+    rollup.force_flush()
+
+    (metric,) = (
+        metric
+        for resource in reader.get_metrics_data().resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if metric.name == "tracetoll.trace.inference_calls"
+    )
+    names = {point.attributes["tracetoll.trace.name"] for point in metric.data.data_points}
+    assert (201, True) == (len(names), "other" in names)
+
+
+def test_uninstrument_leaves_spans_alone_and_instrument_adds_one_rollup(
+    provider: LocalProvider, instrument: Callable[..., Telemetry]
+) -> None:
+    telemetry = instrument()
+    Instrumentor().uninstrument()
+    with agent("before"):
+        telemetry.tracer_provider.get_tracer("x").start_span("chat").end()
+    instrument()
+
+    with agent("after"):
+        ask(provider)
+
+    before, after = (next(span for span in telemetry.spans if name in span.name) for name in ("before", "after"))
+    assert {} == totals(before)
+    assert 1 == totals(after)["inference_call.count"]
+    processors = telemetry.tracer_provider._active_span_processor._span_processors  # noqa: SLF001  # no public way
+    assert 1 == sum(isinstance(one, RollupProcessor) for one in processors)
+
+
+def test_a_rollup_of_the_application_is_used_and_stays(
+    telemetry: Telemetry, instrument: Callable[..., Telemetry]
+) -> None:
+    own = RollupProcessor()
+    telemetry.tracer_provider.add_span_processor(own)
+
+    instrument()
+    used = Instrumentor().rollup
+    Instrumentor().uninstrument()
+
+    assert used is own
+    assert own.on
+
+
+def test_rollup_can_be_switched_off(provider: LocalProvider, instrument: Callable[..., Telemetry]) -> None:
+    telemetry = instrument(rollup=False)
+
+    with agent("planner"):
+        ask(provider)
+
+    assert {} == totals(telemetry.spans[-1])
+
+
+# --- alone ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_it_does_not_matter_whether_exporters_come_before_or_after(order: str) -> None:
+    exporter = InMemorySpanExporter()
+    processors = [RollupProcessor(), SimpleSpanProcessor(exporter)]
+    alone = Alone(*(processors if order == "before" else reversed(processors)))
+    root = alone.span("root")
+
+    alone.chat(root, 120, 30)
+    root.end()
+
+    assert (120, 30, 1) == tokens(exporter.get_finished_spans()[-1])
+
+
+def test_calls_of_others_get_a_cost(alone: Alone) -> None:
+    root = alone.span("root")
+    alone.chat(root, 1_000_000, 0)
+    alone.chat(root, 10, 0, **{"gen_ai.request.model": "nobody-knows", "gen_ai.usage.cost": 0.5})
+    alone.chat(root, 10, 0, **{"gen_ai.request.model": "nobody-knows"})
+    root.end()
+
+    told = totals(root)
+    assert (0.65, 1) == (pytest.approx(told["cost.amount"]), told["unpriced.count"])
+
+
+def test_a_child_that_ends_late_counts_for_the_nearest_ancestor_that_is_open(alone: Alone) -> None:
+    root = alone.agent("outer")
+    inner = alone.agent("inner", root)
+    late = alone.span("late", inner)
+    alone.chat(inner, 1, 1)
+    inner.end()
+
+    alone.chat(late, 10, 10)
+    late.end()
+    alone.chat(inner, 100, 100)  # starts below a span that has ended
+    root.end()
+
+    assert ((1, 1, 1), False) == (tokens(inner), totals(inner)["complete"])
+    assert ((111, 111, 3), True) == (tokens(root), totals(root)["complete"])
+
+
+def test_a_remote_parent_makes_a_local_root_of_its_own_process(alone: Alone) -> None:
+    root = alone.provider.get_tracer("application").start_span("POST /ask", remote_context())
+
+    alone.chat(root, 1, 2)
+    root.end()
+
+    assert ((1, 2, 1), "process") == (tokens(root), totals(root)["scope"])
+
+
+def test_a_parent_that_is_told_of_as_remote_may_be_of_this_process(alone: Alone) -> None:
+    root = alone.span("root")
+    carrier: dict[str, str] = {}
+    inject(carrier, set_span_in_context(root))
+
+    call = alone.provider.get_tracer("somebody.else").start_span("chat", extract(carrier))
+    call.set_attributes({"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 7})
+    call.end()
+    root.end()
+
+    assert (7, 0, 1) == tokens(root)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "scope"), [({}, "process"), ({"db.system.name": "redis"}, "trace")], ids=["a service", "a store"]
+)
+def test_a_request_to_another_service_makes_a_total_that_of_this_process(
+    attributes: dict[str, str], scope: str, alone: Alone
+) -> None:
+    root = alone.span("root")
+
+    alone.span("GET", root, kind=SpanKind.CLIENT, attributes=attributes).end()
+    alone.chat(root, 1, 2)
+    root.end()
+
+    assert scope == totals(root)["scope"]
+
+
+def test_the_http_request_of_a_model_call_is_no_request_to_another_service(alone: Alone) -> None:
+    root = alone.span("root")
+    call = alone.span("chat", root, scope="somebody.else", attributes={"gen_ai.operation.name": "chat"})
+
+    alone.span("POST", call, kind=SpanKind.CLIENT).end()
+    call.set_attribute("gen_ai.usage.input_tokens", 3)
+    call.end()
+    root.end()
+
+    assert "trace" == totals(root)["scope"]
+
+
+def test_links_lead_no_totals_anywhere(alone: Alone) -> None:
+    root, other = alone.span("root"), alone.span("consumer")
+    alone.chat(root, 1, 2)
+
+    linked = alone.span("linked", other, links=[trace.Link(root.get_span_context())])
+    alone.chat(linked, 10, 20)
+    linked.end()
+    other.end()
+    root.end()
+
+    assert ((1, 2, 1), (10, 20, 1)) == (tokens(root), tokens(other))
+
+
+def test_a_call_without_usage_and_a_failed_one_are_told_apart(alone: Alone) -> None:
+    root = alone.agent("planner")
+    for failed in (False, True):
+        span = alone.span("chat", root, attributes={"gen_ai.operation.name": "chat"})
+        if failed:
+            span.set_status(Status(StatusCode.ERROR))
+        span.end()
+    root.end()
+
+    told = totals(root)
+    assert (2, 1, 1) == tuple(told[f"{what}.count"] for what in ("inference_call", "usage_missing", "error"))
+    assert not told["complete"]
+
+
+def test_an_agent_without_calls_says_so(alone: Alone) -> None:
+    root = alone.agent("idle")
+
+    root.end()
+
+    assert ((0, 0, 0), True) == (tokens(root), totals(root)["complete"])
+
+
+def test_a_tool_told_of_twice_ran_once(alone: Alone) -> None:
+    root = alone.agent("planner")
+    named = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
+    outer = alone.span("execute_tool search", root, attributes=named)
+
+    alone.span("tools/call search", outer, attributes=named).end()
+    alone.span("execute_tool other", outer, attributes={**named, "gen_ai.tool.name": "other"}).end()
+    outer.end()
+    root.end()
+
+    assert 2 == totals(root)["tool_call.count"]
+
+
+def test_who_is_trusted_more_holds_where_two_tell_of_the_same_answer(alone: Alone) -> None:
+    root = alone.span("root")
+    answer = {"gen_ai.response.id": "resp-1"}
+    alone.chat(root, 9, 79, **answer)
+    ours = alone.span("chat", root, scope="tracetoll", attributes={"gen_ai.operation.name": "chat"})
+
+    ours.set_attributes({"gen_ai.usage.input_tokens": 9, "gen_ai.usage.output_tokens": 78, **answer})
+    ours.end()
+    alone.chat(root, 9, 99, **answer)
+    root.end()
+
+    assert (9, 78, 1) == tokens(root)
+
+
+def test_without_an_id_the_same_numbers_at_the_same_time_are_one_call(alone: Alone) -> None:
+    root = alone.span("root")
+    around = alone.span("ChatOpenAI", root, scope="openinference.instrumentation.langchain")
+    alone.chat(root, 9, 28, **{"gen_ai.response.id": "resp-1"})  # a sibling, within its time
+
+    around.set_attributes(
+        {"openinference.span.kind": "LLM", "llm.token_count.prompt": 9, "llm.token_count.completion": 28}
+    )
+    around.end()
+    alone.chat(root, 9, 28, **{"gen_ai.response.id": "resp-2"})  # later: another one
+    root.end()
+
+    assert (18, 56, 2) == tokens(root)
+
+
+def test_a_captured_end_writes_totals_too(alone: Alone) -> None:
+    root = alone.span("root")
+    end = root.end
+    alone.chat(root, 1, 2)
+
+    end()
+
+    assert (1, 2, 1) == tokens(root)
+
+
+def test_end_times_given_by_the_application_are_kept(alone: Alone) -> None:
+    root = alone.span("root", start_time=1_000)
+    alone.chat(root, 1, 2)
+
+    root.end(end_time=2_000)
+
+    assert 2_000 == alone.named("root").end_time
+    assert "end" not in vars(root)
+
+
+def test_many_threads_add_up_to_the_last_token(alone: Alone) -> None:
+    root = alone.agent("planner")
+
+    def work(_: int) -> None:
+        inner = alone.agent("worker", root)
+        for _ in range(200):
+            alone.chat(inner, 3, 2)
+        inner.end()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(16)))
+    root.end()
+
+    assert ((9600, 6400, 3200), True) == (tokens(root), totals(root)["complete"])
+    assert 0 == alone.kept
+
+
+def test_a_span_that_a_collection_ends_while_others_are_added_up_does_no_harm(alone: Alone) -> None:
+    root = alone.agent("planner")
+
+    class Dropped:
+        """Ends a call wherever a garbage collection strikes."""
+
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            alone.chat(root, 1, 1)
+
+    before = gc.get_threshold()
+    gc.set_threshold(7)
+    try:
+        for _ in range(300):
+            Dropped()
+            alone.chat(root, 1, 1)
+    finally:
+        gc.set_threshold(*before)
+    gc.collect()
+    root.end()
+
+    assert ((600, 600, 600), True) == (tokens(root), totals(root)["complete"])
+
+
+# --- bounds -----------------------------------------------------------------------------------
+
+
+def test_spans_that_are_dropped_without_being_ended_are_forgotten_and_missed(alone: Alone) -> None:
+    root = alone.agent("planner")
+    for _ in range(100):
+        alone.span("never ended", root)
+    gc.collect()
+
+    alone.chat(root, 1, 2)
+    root.end()
+
+    assert ((1, 2, 1), False) == (tokens(root), totals(root)["complete"])
+    assert 0 == alone.kept
+
+
+def test_traces_that_never_end_are_dropped_and_do_not_claim_to_be_complete() -> None:
+    rollup = RollupProcessor(max_traces=50)
+    alone = Alone(rollup)
+    roots = [alone.agent(f"agent {number}") for number in range(200)]
+
+    for root in roots:
+        alone.chat(root, 1, 2)
+        root.end()
+
+    assert len(rollup._traces) <= 50  # noqa: SLF001  # nobody can see it from outside
+    assert {True, False} == {bool(totals(root)["complete"]) for root in roots}
+    assert all(tokens(root) == (1, 2, 1) for root in roots if totals(root)["complete"])
+
+
+def test_more_spans_of_a_trace_than_are_followed_make_it_incomplete() -> None:
+    alone = Alone(RollupProcessor(max_spans_per_trace=10))
+    root = alone.agent("planner")
+    children = [alone.span("child", root) for _ in range(20)]
+
+    for child in children:
+        alone.chat(child, 1, 1)
+        child.end()
+    root.end()
+
+    # The first call starts while ten spans are open.
+    assert ((19, 19, 19), False) == (tokens(root), totals(root)["complete"])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_has_totals_of_its_own(alone: Alone) -> None:
+    parent = alone.span("of the parent")
+
+    def work() -> bool:
+        root = alone.agent("of the child")
+        alone.chat(root, 1, 2)
+        root.end()
+        return tokens(root) == (1, 2, 1)
+
+    assert in_child(work)
+    alone.chat(parent, 10, 20)
+    parent.end()
+    assert (10, 20, 1) == tokens(parent)
+
+
+def test_a_fault_of_ours_reaches_nobody(alone: Alone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACETOLL_RAISE_FAULTS", "0")
+    monkeypatch.setattr(alone.rollup, "_spans", None)
+
+    root = alone.agent("planner")
+    alone.chat(root, 1, 2)
+    root.end()
+
+    assert {"invoke_agent planner", "chat"} == {span.name for span in alone.exporter.get_finished_spans()}
+
+
+# --- limits and what others tell --------------------------------------------------------------
+
+
+def foreign(telemetry: Telemetry, into: int, out: int, **told: Any) -> None:
+    """Make a call of a model that only somebody else tells of."""
+    tracer = telemetry.tracer_provider.get_tracer("somebody.else")
+    with tracer.start_as_current_span("chat", attributes={"gen_ai.operation.name": "chat"}) as span:
+        span.set_attributes({"gen_ai.usage.input_tokens": into, "gen_ai.usage.output_tokens": out, **told})
+
+
+def test_a_trace_that_others_have_blown_refuses_the_next_call_of_ours(
+    provider: LocalProvider, instrument: Callable[..., Telemetry]
+) -> None:
+    telemetry = instrument(limits=[Limit(1_000, "tokens", per="trace")])
+
+    with agent("planner"), limits() as spend:
+        foreign(telemetry, 900, 200)
+        with pytest.raises(LimitExceeded):
+            ask(provider)
+
+    assert [] == provider.requests
+    assert (1, 1_100) == (spend.calls, spend.usage.total_tokens)
+
+
+def test_what_is_around_a_call_of_ours_is_not_charged_again(
+    provider: LocalProvider, instrument: Callable[..., Telemetry]
+) -> None:
+    telemetry = instrument(limits=[Limit(1_000_000, "tokens", per="process")])
+    tracer = telemetry.tracer_provider.get_tracer("somebody.else")
+
+    with tracer.start_as_current_span("chat", attributes={"gen_ai.operation.name": "chat"}) as span:
+        ask(provider)
+        handed_out = provider.handed_out
+        span.set_attribute("gen_ai.usage.input_tokens", handed_out.input_tokens + 5)
+        span.set_attribute("gen_ai.usage.output_tokens", handed_out.output_tokens)
+
+    assert [handed_out.input_tokens + handed_out.output_tokens] == spent()
+
+
+@pytest.mark.parametrize("with_id", [True, False], ids=["with its id", "without"])
+def test_a_call_that_another_package_makes_in_silence_is_charged_once(
+    with_id: bool, provider: LocalProvider, instrument: Callable[..., Telemetry]
+) -> None:
+    telemetry = instrument(limits=[Limit(1_000_000, "tokens", per="process")])
+
+    token = context.attach(context.set_value("suppress_instrumentation", value=True))
+    answer = ask(provider)
+    context.detach(token)
+    handed_out = provider.handed_out
+    told = {"gen_ai.response.id": answer.id} if with_id else {}
+    foreign(telemetry, handed_out.input_tokens, handed_out.output_tokens, **told)
+
+    expected = handed_out.input_tokens + handed_out.output_tokens
+    # Without an id it is known by its numbers in the same trace, and here is none around both.
+    assert [expected if with_id else 2 * expected] == spent()
+
+
+def test_limits_hold_where_instrumentation_is_suppressed(
+    provider: LocalProvider, instrument: Callable[..., Telemetry]
+) -> None:
+    telemetry = instrument(limits=[Limit(1, "calls")])
+    token = context.attach(context.set_value("suppress_instrumentation", value=True))
+
+    ask(provider)
+    with pytest.raises(LimitExceeded):
+        ask(provider)
+    context.detach(token)
+
+    assert (1, ()) == (len(provider.requests), telemetry.spans)
+
+
+def spent() -> list[int]:
+    engine = Instrumentor().engine
+    assert engine is not None
+    return [balance.spent for _, balance in engine.admission.ledger.balances()]
+
+
+@pytest.fixture
+def fresh_global_provider() -> Iterator[None]:
+    """Have no global tracer provider, as in a process that has not set one yet."""
+    before = trace._TRACER_PROVIDER, trace._TRACER_PROVIDER_SET_ONCE  # noqa: SLF001  # there is no public way
+    trace._TRACER_PROVIDER = None  # noqa: SLF001
+    trace._TRACER_PROVIDER_SET_ONCE = type(before[1])()  # noqa: SLF001
+    yield
+    trace._TRACER_PROVIDER, trace._TRACER_PROVIDER_SET_ONCE = before  # noqa: SLF001
+
+
+@pytest.mark.usefixtures("fresh_global_provider")
+def test_a_provider_that_is_set_after_instrument_gets_a_rollup_with_the_first_call(provider: LocalProvider) -> None:
+    exporter = InMemorySpanExporter()
+    Instrumentor().instrument()
+    late = TracerProvider(shutdown_on_exit=False)
+    late.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(late)
+
+    for name in ("first", "second"):
+        with agent(name):
+            ask(provider)
+    Instrumentor().uninstrument()
+
+    assert 1 == totals(exporter.get_finished_spans()[-1])["inference_call.count"]
+
+
+def test_nothing_is_kept_of_threads_that_were_busy_at_once() -> None:
+    alone = Alone()
+    started = threading.Barrier(8)
+
+    def work(_: int) -> None:
+        started.wait()
+        for number in itertools.islice(itertools.count(), 100):
+            root = alone.agent(f"agent {number % 7}")
+            alone.chat(root, 1, 1)
+            root.end()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+
+    assert 0 == alone.kept
+    roots = [span for span in alone.exporter.get_finished_spans() if "agent" in span.name]
+    assert {(1, 1, 1)} == {tokens(span) for span in roots}
