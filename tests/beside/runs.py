@@ -28,7 +28,7 @@ ROOT = HERE.parent.parent
 DOCUMENT = ROOT / "docs" / "side-by-side.md"
 WHOLE = "request"
 OURS = {"before": "Ours set up first", "after": "Ours set up last", "alone": "Its spans alone"}
-COLUMNS = ("Package", "Calls of", "Calls", "Tokens", *OURS.values())
+COLUMNS = ("Package", "Version", "Calls of", "Calls", "Tokens", *OURS.values())
 FIELDS = {
     "calls": "calls",
     "input_tokens": "input",
@@ -104,7 +104,8 @@ def cells(name: str, configuration: Configuration, found: Mapping[str, Any]) -> 
     whole = found["handed_out"][WHOLE]
     shown = sorted({versions[distribution] for distribution in package.shown})
     return {
-        "Package": f"{name} {', '.join(shown)}",
+        "Package": name,
+        "Version": ", ".join(shown),
         "Calls of": ", ".join(f"{distribution} {versions[distribution]}" for distribution in package.beside),
         "Calls": str(whole["calls"]),
         "Tokens": f"{whole['input_tokens'] + whole['output_tokens']:,}",
@@ -132,7 +133,7 @@ def row(texts: Mapping[str, str]) -> str:
 
 def written(document: str, rows: list[str]) -> str:
     """Return the document with the table and the reasons in it."""
-    head = [f"| {' | '.join(COLUMNS)} |", "|---|---|---:|---:|---|---|---|"]
+    head = [f"| {' | '.join(COLUMNS)} |", "|---|---|---|---:|---:|---|---|---|"]
     for mark, lines in (("table", head + rows), ("reasons", list(reasons()))):
         start, rest = document.split(f"<!-- {mark} -->\n")
         _, end = rest.split(f"<!-- /{mark} -->")
