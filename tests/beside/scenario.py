@@ -125,6 +125,7 @@ def main(name: str, configuration: Configuration, file: str) -> None:
         "versions": {name: metadata.version(name) for name in (*package.shown, *package.beside)},
         "handed_out": handed_out,
         "told": {step: totals[step] for step in handed_out if step != ROOT} | {ROOT: told(root)},
+        "complete": (root.attributes or {}).get("tracetoll.rollup.complete"),
         "spans": [described(span) for span in spans],
     }
     Path(file).write_text(json.dumps(result))

@@ -46,6 +46,7 @@ def test_the_total_of_a_trace_is_what_the_provider_handed_out(name: str, configu
 
     told = {step: off(handed_out, found["told"][step]) for step, handed_out in found["handed_out"].items()}
     assert stated(name, configuration) == {step: by for step, by in told.items() if by}, "\n".join(tree(found["spans"]))
+    assert found["complete"] or configuration == "alone"
     texts = cells(name, configuration, found)
     assert texts.items() <= committed()[texts["Package"]].items()
 
