@@ -58,7 +58,7 @@ format:
 	$(call in,newest) "$$bin/ruff" check --fix --exit-zero; "$$bin/ruff" format
 
 bench:
-	$(call in,newest) "$$python" benchmarks/overhead.py $(ARGS); "$$python" benchmarks/limits.py; "$$python" benchmarks/console.py; \
+	$(call in,newest) "$$python" benchmarks/overhead.py $(ARGS); "$$python" benchmarks/limits.py; "$$python" benchmarks/rollup.py; "$$python" benchmarks/console.py; \
 	"$$python" benchmarks/memory.py
 
 semconv:

@@ -165,9 +165,15 @@ class Story:
         return next((above for above in self._ancestors(place) if when[above] > step or above == including), None)
 
     def _call_passed(self, place: int, begun: Mapping[int, int], when: Mapping[int, int]) -> list[int]:
-        """Return the ancestors that were open when a span started, and are not when it ends, the nearest first."""
+        """Return the ancestors that were open when a span started, and are not when it ends, the nearest first.
+
+        After each come those that it has passed itself.
+        """
         open_then = [above for above in self._ancestors(place) if when[above] > begun[place]]
-        return list(takewhile(lambda above: when[above] < when[place], open_then))
+        found: list[int] = []
+        for above in takewhile(lambda above: when[above] < when[place], open_then):
+            found += [above, *self._call_passed(above, begun, when)]
+        return found
 
     @staticmethod
     def _call_of(span: Made, passed: Iterable[Counted | None]) -> Counted | None:
@@ -290,6 +296,7 @@ def usages(draw: st.DrawFn, place: int) -> Total:
 def stories(draw: st.DrawFn, *, late: bool = True) -> Story:
     """Draw a trace: its tree, what each span is, and the order in which they start and end."""
     spans = [Made(draw(st.sampled_from(["plain", "agent"])), None)]
+    told_again: set[int] = set()
     for place in range(draw(st.integers(1, 12))):
         parent = draw(st.integers(0, place))
         kind = draw(st.sampled_from(["plain", "agent", "tool", "call", "call", "call", "embedding"]))
@@ -299,8 +306,9 @@ def stories(draw: st.DrawFn, *, late: bool = True) -> Story:
             made.usage = draw(usages(place))
             made.answer = draw(st.sampled_from([None, f"answer {place}"]))
             above = spans[parent]
-            if above.is_call and draw(st.booleans()):
+            if above.is_call and parent not in told_again and draw(st.booleans()):
                 # Two tell of the same call, one over the other, with the same id or without.
+                told_again.add(parent)
                 made.kind, made.usage, made.failed = above.kind, dict(above.usage), above.failed
                 made.answer = above.answer
         spans.append(made)
