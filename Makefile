@@ -14,27 +14,37 @@ SDK_TESTS ?= tests/test_demo.py tests/test_examples.py $(filter-out tests/test_l
 # $(call in,newest) starts a recipe that has an environment's interpreter in $$python and its programs in $$bin.
 in = @set -eu; python="$$($(PYTHON) tools/environment.py $(1))"; bin="$$(dirname "$$python")"; cd '$(CURDIR)';
 
-.PHONY: help demo test test-newest test-middle test-oldest lint format bench semconv build
+# Builds the environments of tests/beside.
+beside = for name in beside-current beside-older; do $(PYTHON) tools/environment.py "$$name" >/dev/null; done
+
+.PHONY: help demo test test-newest test-middle test-oldest test-beside side-by-side lint format bench semconv build
 
 help:
 	@echo "make demo     an agent against the local provider, its trace as a tree; ARGS='--width 100'"
-	@echo "make test     lint, then the tests against the newest, a middle and the oldest provider SDKs"
+	@echo "make test     lint, then the tests against the newest, a middle and the oldest provider SDKs, and beside others"
 	@echo "make lint     ruff, mypy --strict, import direction, generated files"
 	@echo "make format   let ruff format and fix what it can"
 	@echo "make bench    what a call costs, and whether memory grows"
+	@echo "make side-by-side  run beside other packages, and write docs/side-by-side.md"
 	@echo "make semconv  write constants and tables from semconv/registry"
 	@echo "make build    sdist and wheel, into dist/"
 
 demo:
 	$(call in,newest) "$$bin/tracetoll" demo $(ARGS)
 
-test: lint test-newest test-middle test-oldest
+test: lint test-newest test-middle test-oldest test-beside
 
 test-newest:
-	$(call in,newest) echo "== tests, newest SDKs"; "$$python" $(PYTEST) $(ARGS)
+	$(call in,newest) echo "== tests, newest SDKs"; "$$python" $(PYTEST) --ignore tests/beside $(ARGS)
 
 test-middle test-oldest: test-%:
 	$(call in,$*) echo "== tests, $* SDKs"; "$$python" $(PYTEST) $(ARGS) $(SDK_TESTS)
+
+test-beside:
+	$(call in,newest) $(beside); echo "== tests, beside other packages"; "$$python" $(PYTEST) $(ARGS) tests/beside
+
+side-by-side:
+	$(call in,newest) $(beside); "$$python" tests/beside/runs.py
 
 lint:
 	$(call in,newest) echo "== lint"; \

@@ -27,6 +27,7 @@ _LARGEST_COST: Final = 1e9
 _PROVIDERS: Final[Mapping[str, str]] = {
     "openai": "openai",
     "anthropic": "anthropic",
+    "anthropic_llm": "anthropic",
     "aws": "aws.bedrock",
     "az.ai.inference": "azure.ai.inference",
     "az.ai.openai": "azure.ai.openai",
@@ -40,6 +41,8 @@ _PROVIDERS: Final[Mapping[str, str]] = {
     "google-vertex": "gcp.vertex_ai",
     "mistralai": "mistral_ai",
     "mistral": "mistral_ai",
+    "openai_llm": "openai",
+    "openai_responses_llm": "openai",
     "together": "together_ai",
     "vertex_ai": "gcp.vertex_ai",
     "vertexai": "gcp.vertex_ai",
