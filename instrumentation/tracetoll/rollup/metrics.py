@@ -58,6 +58,7 @@ class TraceMetrics:
     def __init__(self, meter: Meter) -> None:
         self.following: Callable[[], int] = int
         """Tells how many traces the roll-up follows now."""
+        self._followed = False
         self._noted: deque[tuple[Labels, Total]] = deque()
         self._names: set[str] = set()
         self._tokens = _histogram(meter, m.TRACE_TOKENS)
@@ -91,7 +92,9 @@ class TraceMetrics:
     def _observe(self, _: CallbackOptions) -> Iterable[Observation]:
         # Asked before histograms are collected, so none is noted too late.
         self.flush()
-        return [Observation(self.following())]
+        following = self.following()
+        self._followed = self._followed or bool(following)
+        return [Observation(following)] if self._followed else ()
 
     def _record(self, labels: Labels, total: Total) -> None:
         told = self._attributes(labels)
