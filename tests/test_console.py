@@ -415,3 +415,25 @@ def test_rich_is_loaded_only_when_something_is_printed() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # our own code
 
     assert "[]\n" == loaded.stdout
+
+
+def test_an_emitter_with_names_of_its_own_is_read_too() -> None:
+    trace = Trace()
+    agent = trace.span("agent", **{"openinference.span.kind": "AGENT"})
+    trace.span(
+        "ChatCompletion",
+        agent,
+        **{
+            "openinference.span.kind": "LLM",
+            "llm.model_name": "gpt-4o",
+            "llm.token_count.prompt": 120,
+            "llm.token_count.completion": 30,
+            "llm.token_count.prompt_details.cache_read": 100,
+        },
+    )
+
+    text = printed(trace)
+
+    total = text.splitlines()[-1].split()
+    assert ["total:", "1", "call", "120", "100", "30"] == total[:6]
+    assert "gpt-4o" in text

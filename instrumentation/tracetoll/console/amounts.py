@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from tracetoll import usage as u
+from tracetoll.dialects.reader import CALLS as CALL_KINDS
+from tracetoll.dialects.reader import Reader, Told
+from tracetoll.usage import NANO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,9 +26,18 @@ _TITLES: Final = {
     "gen_ai.usage.reasoning.output_tokens": "reasoning",
     "tracetoll.cost.amount": "cost",
 }
+# The same by the names of counts, for spans of emitters that have names of their own for them.
+_COUNTS: Final = {
+    u.INPUT: "input",
+    u.CACHE_READ: "cached",
+    u.CACHE_WRITE: "written",
+    u.OUTPUT: "output",
+    u.REASONING: "reasoning",
+}
 CALLS: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
 REFUSED: Final = frozenset({"refused", "budget_exceeded"})
 _NUMBERS: Final = (int, float)
+_COST_ONLY: Final = frozenset({"cost"})
 _READ: Final = frozenset(
     {
         *_TITLES,
@@ -35,6 +49,9 @@ _READ: Final = frozenset(
         "tracetoll.call.outcome",
     }
 )
+
+
+_READER: Final = Reader(Told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +122,34 @@ def read(span: ReadableSpan) -> Reading:
     failed = bool(has.get("error.type")) or not span.status.is_ok or ended in {"failed", "refused"}
     model = str(has.get("gen_ai.response.model") or has.get("gen_ai.request.model") or "")
     response = has.get("gen_ai.response.id")
+    used = _used(has, failed=failed, refused=outcome in REFUSED or ended in REFUSED)
+    if used.amounts.keys() <= _COST_ONLY and (told := _in_own_words(span, attributes)) is not None:
+        used, model = _of_told(told, failed=failed), model or told.model or ""
     return Reading(
         model,
         outcome or ("error" if failed else ""),
         failed,
-        _used(has, failed=failed, refused=outcome in REFUSED or ended in REFUSED),
+        used,
         None if response is None else str(response),
+    )
+
+
+def _in_own_words(span: ReadableSpan, attributes: Mapping[str, Any]) -> Told | None:
+    """Return what an emitter with other names for the same numbers tells of usage; None if it tells none."""
+    scope = span.instrumentation_scope
+    told = _READER.read(scope.name if scope is not None else "", dict(attributes))
+    return told if told is not None and told.counts is not None else None
+
+
+def _of_told(told: Told, *, failed: bool) -> Used:
+    amounts: dict[str, Amount] = {
+        title: told.counts[name] for name, title in _COUNTS.items() if told.counts and name in told.counts
+    }
+    if told.cost is not None:
+        amounts["cost"] = told.cost / NANO
+    call = told.kind in CALL_KINDS
+    return Used(
+        amounts, calls=int(call), silent=int(call and told.missing and not failed), unpriced=int(told.cost is None)
     )
 
 
