@@ -270,6 +270,8 @@ class Call:
         """
         if not self._open:
             return
+        if collected is not None and sys.exc_info()[0] is GeneratorExit:
+            outcome = collected  # a collection may close the HTTP client's own generator before the SDK's
         frame: Any = sys._getframe(1)  # noqa: SLF001  # documented, and the only way to see who is interrupted
         while frame is not None:
             if frame.f_globals.get("__name__", "").startswith(_UNSAFE_TO_INTERRUPT):

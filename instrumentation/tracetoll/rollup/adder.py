@@ -47,6 +47,7 @@ class Adder:
     def start_over(self) -> None:
         """Forget everything: in a forked child, what runs in the parent ends there."""
         self._notes: deque[tuple[Node, Ended | None]] = deque()
+        self._dropped: deque[Node] = deque()
         self.charges: deque[tuple[Ended, Total]] = deque()
         """Calls that only others have told of, and what they came to; for limits."""
         self._lock = threading.Lock()
@@ -75,20 +76,26 @@ class Adder:
                 self._lock.release()
         else:
             self._notes.append((node, ended))
-        if self._notes:
-            self.work()
-
-    def died(self, node: Node) -> None:
-        """Note that a span was dropped without having been ended. Called by a garbage collection."""
-        if not node.done:
-            self._notes.append((node, LOST))
-
-    def work(self) -> None:
-        """Work off the notes, unless somebody else is at it."""
         while self._notes and self._lock.acquire(blocking=False):
             self._holder = threading.get_ident()
             try:
                 self._apply_notes()
+            finally:
+                self._holder = 0
+                self._lock.release()
+
+    def died(self, node: Node) -> None:
+        """Note that a span is being collected. Its finaliser, or that of whoever had it, may still end it."""
+        if not node.done:
+            self._dropped.append(node)
+
+    def work(self) -> None:
+        """Work off the notes, unless somebody else is at it."""
+        while (self._notes or self._dropped) and self._lock.acquire(blocking=False):
+            self._holder = threading.get_ident()
+            try:
+                self._apply_notes()
+                self._apply_dropped()
             finally:
                 self._holder = 0
                 self._lock.release()
@@ -106,6 +113,7 @@ class Adder:
         try:
             if not inside:
                 self._apply_notes()
+                self._apply_dropped()
             below = dict(node.below) if node.below else None
             known = identity.counted_before(node, ended, below)
             return below, _total(node, ended, below, known) or {}, not node.open and not node.trace.gone
@@ -128,6 +136,13 @@ class Adder:
             up = node.nearest()
             if up is not None:
                 up.open += 1
+
+    def _apply_dropped(self) -> None:
+        """Give up the spans that were collected, and that nobody has ended since."""
+        while self._dropped:
+            node = self._dropped.popleft()
+            if node.trace.open.pop(node.key, None) is not None:
+                self._apply(node, LOST)
 
     def _apply(self, node: Node, ended: Ended) -> None:
         """Move what a span came to on to its nearest open ancestor."""
@@ -159,7 +174,6 @@ class Adder:
     def _say(self, node: Node, ended: Ended, below: Total | None) -> Total | None:
         """Return the total of a span that says something itself, and note what limits have to hear of."""
         if ended is LOST:
-            node.trace.open.pop(node.key, None)
             total = dict(LOST.total)
             totals.add(total, below or {})
             return total

@@ -165,11 +165,13 @@ class RollupProcessor(SpanProcessor):
         if up is None:
             if parent is None or parent.is_remote:
                 trace.root, trace.roots = node, trace.roots + 1
-            node.agent = self._spans.is_agent(span)
-            self._hook(node, span)
+            kind = self._spans.kind_at_start(span)
+            node.agent = kind == "agent"
+            if kind not in CALLS:  # most calls have nothing below them; see `_watch`
+                self._hook(node, span)
         else:
             self._adder.started(node)
-            if span.name.startswith("invoke_") and self._spans.is_agent(span):
+            if span.name.startswith("invoke_") and self._spans.kind_at_start(span) == "agent":
                 node.agent = True
                 self._hook(node, span)
         if len(trace.open) >= self._max_spans_per_trace:
@@ -208,13 +210,13 @@ class RollupProcessor(SpanProcessor):
     def _hook(self, node: Node, span: Span) -> None:
         """Have `_ending` called when a span is about to end. A span has no other place to be told of that in."""
         node.hooked = True
-        span.__dict__["end"] = partial(self._ending, node)
+        span.__dict__["end"] = partial(self._ending, node, span)
 
-    def _ending(self, node: Node, end_time: int | None = None) -> None:
-        """Write the totals of a span, and end it."""
-        span = node()
-        if span is None:
-            return
+    def _ending(self, node: Node, span: Span, end_time: int | None = None) -> None:
+        """Write the totals of a span, and end it.
+
+        The node cannot tell the span here: in a finaliser, weak references are gone already.
+        """
         span.__dict__.pop("end", None)
         try:
             has_totals = node.agent or self._adder.has_below(node) or (node.top and self._spans.tells_totals(span))

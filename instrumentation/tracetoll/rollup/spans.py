@@ -20,6 +20,7 @@ from tracetoll_semconv import attributes as a
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
+    from tracetoll.dialects.words import Kind
     from tracetoll.rollup.state import Node
     from tracetoll.rollup.totals import Total
 
@@ -92,9 +93,9 @@ class SpanReader:
         fields = _fields(span)
         return _REMOTE_MARK in fields or self._reader.kind(_scope_name(span), fields) == "agent"
 
-    def is_agent(self, span: Span) -> bool:
-        """Return whether a span that starts says that it is an agent or a workflow."""
-        return NAMES_OF_CALLS.get(_fields(span).get(a.GEN_AI_OPERATION_NAME, "")) == "agent"
+    def kind_at_start(self, span: Span) -> Kind | None:
+        """Return what a span that starts says that it is, by upstream's name of the operation."""
+        return NAMES_OF_CALLS.get(_fields(span).get(a.GEN_AI_OPERATION_NAME, ""))
 
     def _complete(self, ended: Ended, span: ReadableSpan, node: Node, fields: dict[str, Any]) -> None:
         """Add what the emitter's table does not know."""
