@@ -33,13 +33,10 @@ class Adder:
     def __init__(
         self,
         watch: Callable[[Node], None],
-        whole: Callable[[Labels, Total], None],
         let_go: Callable[[Trace], None],
     ) -> None:
         self._watch = watch
         """Called for a span when it has something below for the first time."""
-        self._whole = whole
-        """Called with the total of a local root that has ended."""
         self._let_go = let_go
         """Called for a trace that has no open span."""
         self.start_over()
@@ -50,6 +47,8 @@ class Adder:
         self._dropped: deque[Node] = deque()
         self.charges: deque[tuple[Ended, Total]] = deque()
         """Calls that only others have told of, and what they came to; for limits."""
+        self.wholes: deque[tuple[Labels, Total]] = deque()
+        """The totals of local roots that have ended; for metrics."""
         self._lock = threading.Lock()
         self._holder = 0
         """The thread that has the lock while it may run other code."""
@@ -165,7 +164,7 @@ class Adder:
                     self._watch(up)
         elif total and ended.labels is not None and (below or ended.remote or ended.kind not in CALLS):
             # The metrics of calls tell the same of a call alone.
-            self._whole(ended.labels, total)
+            self.wholes.append((ended.labels, total))
         if len(trace.ended) > ENDED_KEPT:
             trace.turn_ended()
         if not trace.open:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from opentelemetry.metrics import get_meter
 from opentelemetry.sdk.trace import SpanProcessor
@@ -26,14 +26,17 @@ from tracetoll.version import __version__
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Iterator
+
     from opentelemetry.context import Context
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from tracetoll.pricing import Prices
     from tracetoll.rollup.foreign import Foreign
-    from tracetoll.rollup.metrics import Labels
-    from tracetoll.rollup.totals import Total
+
+T = TypeVar("T")
 
 SCOPE: Final = "tracetoll"
 MAX_TRACES: Final = 10_000
@@ -70,7 +73,7 @@ class RollupProcessor(SpanProcessor):
         self._max_spans_per_trace = max_spans_per_trace
         self._sweep_s = max_idle_s / _SWEEPS_PER_IDLE
         self._spans = SpanReader()
-        self._adder = Adder(self._watch, self._whole, self._let_go)
+        self._adder = Adder(self._watch, self._let_go)
         self._meter_provider = meter_provider
         self._metrics: TraceMetrics | None = None
         self._measured = True
@@ -128,8 +131,8 @@ class RollupProcessor(SpanProcessor):
             if self._foreign is not None and ended.counts is not None and ended.trust < OURS:
                 ended.behalf = self._foreign.on_behalf(span)
             self._adder.ended(node, ended)
-            if self._adder.charges:
-                self._charge()
+            if self._adder.charges or self._adder.wholes:
+                self._tell()
         except Exception as error:
             if not fault("adding up a span", error):
                 raise
@@ -141,6 +144,7 @@ class RollupProcessor(SpanProcessor):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002  # OpenTelemetry's name
         """Work off what is noted, and record the metrics; returns True."""
         self._adder.work()
+        self._tell()
         if self._metrics is not None:
             self._metrics.flush()
         return True
@@ -187,23 +191,17 @@ class RollupProcessor(SpanProcessor):
         if span is not None and self._spans.may_be_agent(span):
             self._hook(node, span)
 
-    def _charge(self) -> None:
-        """Tell limits of calls that others have told of. Outside of the lock: they have locks of their own."""
-        while True:
-            try:
-                ended, beyond = self._adder.charges.popleft()
-            except IndexError:
-                return
+    def _tell(self) -> None:
+        """Tell limits of calls that only others have told of, and note traces. Both have locks of their own."""
+        for ended, beyond in _taken(self._adder.charges):
             if self._foreign is not None and ended.behalf is not None:
                 self._foreign.charge(ended, beyond, ended.behalf)
-
-    def _whole(self, labels: Labels, total: Total) -> None:
-        """Note the metrics of a trace."""
-        if self._metrics is None and self._measured:
-            self._metrics = TraceMetrics(get_meter(SCOPE, __version__, self._meter_provider))
-            self._metrics.following = self._following
-        if self._metrics is not None:
-            self._metrics.note(labels, total)
+        for labels, total in _taken(self._adder.wholes):
+            if self._metrics is None and self._measured:
+                self._metrics = TraceMetrics(get_meter(SCOPE, __version__, self._meter_provider))
+                self._metrics.following = self._following
+            if self._metrics is not None:
+                self._metrics.note(labels, total)
 
     # --- writing -----------------------------------------------------------------------------
 
@@ -294,3 +292,13 @@ class RollupProcessor(SpanProcessor):
     def _drop(self, trace: Trace) -> None:
         trace.gone = True
         self._traces.pop(trace.key, None)
+
+
+def _taken(line: deque[T]) -> Iterator[T]:
+    """Yield what is in line, until nothing is; several threads may take from it."""
+    while True:
+        try:
+            one = line.popleft()
+        except IndexError:
+            return
+        yield one
