@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -468,6 +469,59 @@ def test_without_an_id_the_same_numbers_at_the_same_time_are_one_call(alone: Alo
     assert (18, 56, 2) == tokens(root)
 
 
+def test_a_call_that_ends_after_the_call_above_it_is_that_call(alone: Alone) -> None:
+    root = alone.span("root")
+    outer = alone.span("chat", root, scope="one", attributes={"gen_ai.operation.name": "chat"})
+    between = alone.span("request", outer)
+    inner = alone.span("chat", between, scope="other", attributes={"gen_ai.operation.name": "chat"})
+    for span in (outer, between, inner):
+        span.set_attributes({"gen_ai.usage.input_tokens": 9} if span is not between else {})
+        span.end()
+    root.end()
+
+    assert (9, 0, 1) == tokens(root)
+
+
+def test_calls_of_ours_settle_what_is_around_them(alone: Alone) -> None:
+    root = alone.span("root")
+    around = alone.span("chat", root, scope="somebody.else", attributes={"gen_ai.operation.name": "chat"})
+    ours = alone.span("chat", around, scope="tracetoll", attributes={"gen_ai.operation.name": "chat"})
+    for span, out in ((ours, 78), (around, 79)):
+        span.set_attributes({"gen_ai.usage.input_tokens": 9, "gen_ai.usage.output_tokens": out})
+        span.end()
+    root.end()
+
+    assert (9, 78, 1) == tokens(root)
+
+
+def test_an_agent_may_say_late_what_it_is(alone: Alone) -> None:
+    root = alone.span("root")
+    late = alone.span("AgentExecutor", root)
+
+    alone.chat(late, 1, 2)
+    late.set_attribute("openinference.span.kind", "AGENT")
+    late.end()
+    root.end()
+
+    assert ((1, 2, 1), "descendants") == (tokens(late), totals(late)["scope"])
+
+
+def test_a_span_that_starts_when_all_above_it_have_ended_is_a_local_root(alone: Alone) -> None:
+    root = alone.span("root")
+    running = alone.span("still running", root)
+    passed = alone.span("passed", root)
+    passed.end()
+    root.end()
+
+    background = alone.span("background", passed)
+    alone.chat(background, 1, 2)
+    background.end()
+    running.end()
+
+    assert (1, 2, 1) == tokens(background)
+    assert 0 == alone.kept
+
+
 def test_a_captured_end_writes_totals_too(alone: Alone) -> None:
     root = alone.span("root")
     end = root.end
@@ -591,6 +645,21 @@ def test_a_forked_child_has_totals_of_its_own(alone: Alone) -> None:
     assert (10, 20, 1) == tokens(parent)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_child_does_not_wait_for_a_thread_of_its_parent(alone: Alone) -> None:
+    busy = alone.rollup._adder._lock  # noqa: SLF001  # as if another thread was adding up
+
+    def work() -> bool:
+        signal.alarm(30)
+        root = alone.agent("of the child")
+        alone.chat(root, 1, 2)
+        root.end()
+        return tokens(root) == (1, 2, 1)
+
+    with busy:
+        assert in_child(work)
+
+
 def test_a_fault_of_ours_reaches_nobody(alone: Alone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACETOLL_RAISE_FAULTS", "0")
     monkeypatch.setattr(alone.rollup, "_spans", None)
@@ -639,6 +708,20 @@ def test_what_is_around_a_call_of_ours_is_not_charged_again(
         span.set_attribute("gen_ai.usage.output_tokens", handed_out.output_tokens)
 
     assert [handed_out.input_tokens + handed_out.output_tokens] == spent()
+
+
+def test_what_is_assumed_of_a_call_of_ours_is_not_charged_beside_what_others_tell(
+    provider: LocalProvider, instrument: Callable[..., Telemetry]
+) -> None:
+    telemetry = instrument(limits=[Limit(1_000_000, "tokens", per="process")], stream_usage="never")
+    tracer = telemetry.tracer_provider.get_tracer("somebody.else")
+
+    named = {"gen_ai.operation.name": "chat"}
+    with client("openai", provider.url) as of, tracer.start_as_current_span("chat", attributes=named) as span:
+        list(of.chat.completions.create(model="gpt-4o", messages=MESSAGES, stream=True, max_tokens=50))
+        span.set_attributes({"gen_ai.usage.input_tokens": 90_000, "gen_ai.usage.output_tokens": 10})
+
+    assert 0 < spent()[0] < 90_000
 
 
 @pytest.mark.parametrize("with_id", [True, False], ids=["with its id", "without"])
