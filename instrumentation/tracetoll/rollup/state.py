@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tracetoll.rollup.metrics import Labels
     from tracetoll.rollup.totals import Total
 
-ENDED_KEPT: Final = 512
+ENDED_KEPT: Final = 128
 """How many ended spans of a trace are remembered at least, and half of how many at most."""
 _ANSWERS_KEPT: Final = 5_000
 """The same of the answers that a trace's calls had."""
