@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import logging
 import os
 import signal
 import threading
@@ -263,6 +264,21 @@ def test_a_rollup_of_the_application_is_used_and_stays(
 
     assert used is own
     assert own.on
+
+
+def test_a_provider_that_takes_no_processor_costs_no_call(
+    provider: LocalProvider, telemetry: Telemetry, instrument: Callable[..., Telemetry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACETOLL_RAISE_FAULTS", "0")
+    monkeypatch.setattr(telemetry.tracer_provider, "add_span_processor", None.__bool__)  # takes no argument
+    logging.getLogger("tracetoll").disabled = True
+
+    instrument()
+    ask(provider)
+    logging.getLogger("tracetoll").disabled = False
+
+    assert "chat gpt-4o" == telemetry.only_span().name
+    assert {} == totals(telemetry.only_span())
 
 
 def test_rollup_can_be_switched_off(provider: LocalProvider, instrument: Callable[..., Telemetry]) -> None:

@@ -58,6 +58,7 @@ _SEAMS: Final[dict[type, Callable[..., StainlessSeam | ObservedSeam]]] = {
 }
 _INSTRUMENTING: Final = contained("instrumenting")
 _UNINSTRUMENTING: Final = contained("uninstrumenting")
+_ROLLING_UP: Final = contained("adding a roll-up to the tracer provider")
 
 
 class Instrumentor:
@@ -185,11 +186,13 @@ class Instrumentor:
         """Add a roll-up to the tracer provider, now or as soon as there is one."""
 
         def try_now() -> bool:
-            found = attach(given if given is not None else trace.get_tracer_provider())
-            if found is not None:
-                found.connect(Foreign(engine), engine.prices, trace_metrics)
-                self.rollup = found
-            return found is not None
+            with _ROLLING_UP:
+                found = attach(given if given is not None else trace.get_tracer_provider())
+                if found is not None:
+                    found.connect(Foreign(engine), engine.prices, trace_metrics)
+                    self.rollup = found
+                return found is not None
+            return True  # it cannot be done, which was logged; calls are counted all the same
 
         if not try_now():
             # The application has not set its provider yet; spans that are open when it does are not rolled up.
