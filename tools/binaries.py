@@ -3,8 +3,8 @@
     python3 tools/binaries.py               builds what can be built; a line for each program
     python3 tools/binaries.py collector     prints the path of one, after building it; status 1 where it cannot be had
 
-Programs live outside the tree, under TRACETOLL_CACHE (default: ~/.cache/tracetoll), keyed by the file that pins them and
-by Go's version, so a machine builds each of them once. Prometheus is taken from the PATH: Debian has a package.
+Programs live outside the tree, under TRACETOLL_CACHE (default: ~/.cache/tracetoll), keyed by the file that pins them
+and by Go's version, so a machine builds each of them once. Prometheus is taken from the PATH: Debian has a package.
 """
 
 from __future__ import annotations

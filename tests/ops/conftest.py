@@ -1,0 +1,86 @@
+"""The kit, started once, and what the demo and an application spent while it looked on."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import kit as parts
+import pytest
+import stack
+
+from tracetoll.local_provider import HandedOut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kit import Kit
+
+HERE = Path(__file__).parent
+ROUNDS = 4
+PATIENCE_S = 60
+
+
+@pytest.fixture(scope="session")
+def kit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
+    """Yield the kit; nothing is sampled out."""
+    parts.need("collector", "jaeger", "prometheus")
+    folder = tmp_path_factory.mktemp("kit")
+    jaeger = stack.Jaeger(folder, stack.free_ports(3))
+    collector = parts.collector(folder, KIT_JAEGER=jaeger.otlp, KIT_KEEP_PERCENT=100)
+    (port,) = stack.free_ports(1)
+    with jaeger, collector, stack.Prometheus(folder, collector, port, "1s") as prometheus:
+        yield parts.Kit(collector, jaeger, prometheus)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What went out of the local providers, and what the demo printed about itself."""
+
+    application: HandedOut
+    demo: list[dict[str, Any]]
+    """The demo's spans, as the demo itself prints them."""
+    tokens: int
+    """All tokens together: those of the application, of the demo, and of the agent that runs away."""
+
+
+@pytest.fixture(scope="session")
+def spent(kit: Kit, tmp_path_factory: pytest.TempPathFactory) -> Spent:
+    """Run the demo, the agent that runs away, and an application that goes on for some rounds; return what they spent."""
+    tally = tmp_path_factory.mktemp("spent") / "tally.json"
+    sending = {
+        **os.environ,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": kit.collector.otlp,
+        "TRACETOLL_RAISE_FAULTS": "1",
+        "NO_PROXY": "*",
+    }
+    program = Path(sys.executable).with_name("tracetoll")
+    commands = {
+        "application": [sys.executable, HERE / "traffic.py", str(ROUNDS), tally],
+        "demo": [program, "demo", "--json"],
+        "runaway": [program, "demo", "--runaway", "--json"],
+    }
+    running = {
+        name: subprocess.Popen(command, env=sending, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for name, command in commands.items()
+    }
+    told = {name: process.communicate(timeout=PATIENCE_S) for name, process in running.items()}
+    for name, process in running.items():
+        assert 0 == process.returncode, f"{name}: {told[name]}"
+    for name in ("demo", "runaway"):
+        assert "matches what the provider handed out: yes" in told[name][1]
+    printed = [re.findall(r"calls, ([\d,]+) tokens", told[name][1]) for name in ("demo", "runaway")]
+    application = HandedOut(**json.loads(tally.read_text()))
+    return Spent(
+        application=application,
+        demo=[json.loads(line) for line in told["demo"][0].splitlines()],
+        tokens=application.input_tokens
+        + application.output_tokens
+        + sum(int(one.replace(",", "")) for (one,) in printed),
+    )
