@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 CONFIG: Final = binaries.CONFIG
 LOOPBACK: Final = "127.0.0.1"
 READY_WITHIN_S: Final = 60.0
-STOPPED_WITHIN_S: Final = 10.0
 POLL_S: Final = 0.05
 MOST_SECONDS: Final = 8 * 3600
 
@@ -76,6 +75,9 @@ def until(condition: Callable[[], Any], within_s: float, what: str) -> Any:
 
 class Part:
     """A program that runs in the background, in a folder of its own, until it is stopped or its parent ends."""
+
+    patience_s = 10.0
+    """How long it may take to end, once it has been asked to."""
 
     def __init__(self, name: str, arguments: Sequence[str | Path], folder: Path, ready: str) -> None:
         """Take what to start and the URL that answers once it is ready."""
@@ -142,7 +144,7 @@ class Part:
             return
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(STOPPED_WITHIN_S)
+            self._process.wait(self.patience_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -193,7 +195,9 @@ class Collector(Part):
 
 
 class Jaeger(Part):
-    """Jaeger with traces in memory."""
+    """Jaeger with traces in memory. It has nothing to save, and waits long for those who are connected."""
+
+    patience_s = 0.5
 
     def __init__(self, folder: Path, ports: Sequence[int] = (14317, 16686, 16685)) -> None:
         """Take a folder for its log, and ports: OTLP, query, query over gRPC."""
