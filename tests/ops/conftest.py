@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 ROUNDS = 4
-PATIENCE_S = 60
 
 
 @pytest.fixture(scope="session")
@@ -52,27 +49,15 @@ class Spent:
 
 @pytest.fixture(scope="session")
 def spent(kit: Kit, tmp_path_factory: pytest.TempPathFactory) -> Spent:
-    """Run the demo, the agent that runs away, and an application that goes on for some rounds; return what they spent."""
+    """Run the demo, the agent that runs away, and an application with some rounds; return what they spent."""
     tally = tmp_path_factory.mktemp("spent") / "tally.json"
-    sending = {
-        **os.environ,
-        "OTEL_EXPORTER_OTLP_ENDPOINT": kit.collector.otlp,
-        "TRACETOLL_RAISE_FAULTS": "1",
-        "NO_PROXY": "*",
-    }
     program = Path(sys.executable).with_name("tracetoll")
     commands = {
         "application": [sys.executable, HERE / "traffic.py", str(ROUNDS), tally],
         "demo": [program, "demo", "--json"],
         "runaway": [program, "demo", "--runaway", "--json"],
     }
-    running = {
-        name: subprocess.Popen(command, env=sending, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for name, command in commands.items()
-    }
-    told = {name: process.communicate(timeout=PATIENCE_S) for name, process in running.items()}
-    for name, process in running.items():
-        assert 0 == process.returncode, f"{name}: {told[name]}"
+    told = parts.run(commands, {"OTEL_EXPORTER_OTLP_ENDPOINT": kit.collector.otlp})
     for name in ("demo", "runaway"):
         assert "matches what the provider handed out: yes" in told[name][1]
     printed = [re.findall(r"calls, ([\d,]+) tokens", told[name][1]) for name in ("demo", "runaway")]

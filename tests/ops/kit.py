@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -12,6 +15,7 @@ import pytest
 import stack
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from stack import Collector, Jaeger, Prometheus
@@ -25,7 +29,9 @@ QUICK = {
 }
 NOWHERE = "127.0.0.1:9"
 """Nothing listens there."""
-SOON_S = 20.0
+SOON_S = 30.0
+PROGRAMS_WITHIN_S = 240.0
+"""How long programs may take that run at the same time; they need a tenth of it where nothing else runs."""
 
 
 def need(*names: str) -> None:
@@ -42,6 +48,27 @@ def collector(folder: Path, *configurations: Path, **settings: object) -> Collec
     need("collector")
     chosen = configurations or (stack.CONFIG / "collector.yaml",)
     return stack.Collector(folder, chosen, stack.free_ports(5), **{"KIT_JAEGER": NOWHERE, **QUICK, **settings})
+
+
+def run(commands: Mapping[str, Sequence[str | Path]], environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Run programs at the same time; return what each printed, and what it said as an error. All have to end well."""
+    deadline = time.monotonic() + PROGRAMS_WITHIN_S
+    surroundings = {**os.environ, "TRACETOLL_RAISE_FAULTS": "1", "NO_PROXY": "*", **environment}
+    started = {
+        name: subprocess.Popen(
+            command, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+        )
+        for name, command in commands.items()
+    }
+    try:
+        told = {name: process.communicate(timeout=deadline - time.monotonic()) for name, process in started.items()}
+    finally:
+        for process in started.values():
+            with process:
+                process.kill()
+    for name, process in started.items():
+        assert 0 == process.returncode, f"{name}: {told[name]}"
+    return told
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
