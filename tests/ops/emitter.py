@@ -2,8 +2,8 @@
 
     python emitter.py NAME FILE
 
-It exports spans and metrics over OTLP where the usual variables say, under the service name NAME, and writes into FILE what
-the provider handed out.
+It exports spans and metrics over OTLP where the usual variables say, under the service name NAME, and writes into FILE
+what the provider handed out.
 """
 
 from __future__ import annotations

@@ -119,7 +119,9 @@ def by_others(made: Application) -> None:
     for event in ("gen_ai.user.message", "gen_ai.choice"):
         body: Any = {"content": CONTENT}
         logger.emit(LogRecord(body=body, event_name=event, severity_number=SeverityNumber.INFO))
-    logger.emit(LogRecord(body=f"key {KEYS['GitHub']}", severity_number=SeverityNumber.INFO, attributes={"kept": "yes"}))
+    logger.emit(
+        LogRecord(body=f"key {KEYS['GitHub']}", severity_number=SeverityNumber.INFO, attributes={"kept": "yes"})
+    )
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +189,9 @@ def test_what_is_needed_to_count_stays(through: Through) -> None:
     assert 4 == len(calls)
     assert {"gen_ai.response.model", "tracetoll.cost.amount"} <= set(calls[0])
     assert len(ELSEWHERE) == sum(set(KEPT.items()) <= set(one.items()) for one in told if "llm.model_name" in one)
-    assert ["bad_request"] == [one["error.type"] for one in told if one.get("error.type", "RuntimeError") != "RuntimeError"]
+    assert ["bad_request"] == [
+        one["error.type"] for one in told if one.get("error.type", "RuntimeError") != "RuntimeError"
+    ]
 
 
 def test_log_records_stay_without_their_content(through: Through) -> None:

@@ -21,7 +21,7 @@ from senders import application
 from tracetoll.local_provider import HandedOut, LocalProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -101,7 +101,7 @@ def kill_now_and_then(collector: stack.Collector, ran: Ran) -> None:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """Run the calls; nobody takes what the edge collector sends on until it has been killed twice."""
     parts.need("collector")
     folder = tmp_path_factory.mktemp("restart")
@@ -132,7 +132,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
             with suppress(TimeoutError):  # what is missing, a test says
                 stack.until(lambda: arrived() >= ran.taken, parts.SOON_S, "what the collector has taken")
             ran.arrived = arrived()
-    yield ran
+    return ran
 
 
 def test_the_collector_was_away_while_calls_ran(ran: Ran) -> None:

@@ -3,7 +3,7 @@
     python traffic.py ROUNDS FILE
 
 Beside the agent: a limit that holds calls up, one that refuses, a provider that is overloaded, a stream without usage.
-It exports over OTLP where the usual variables say, after each round, and writes into FILE what the providers handed out.
+It exports over OTLP where the usual variables say, after each round, and writes into FILE what was handed out.
 """
 
 from __future__ import annotations
