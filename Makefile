@@ -51,7 +51,7 @@ test-beside:
 test-ops:
 	$(call in,newest) $(PYTHON) tools/environment.py beside-current >/dev/null; \
 	echo "== tests, operations kit"; $(PYTHON) tools/binaries.py; \
-	"$$python" -m pytest -n $(WORKERS) --dist loadgroup $(ARGS) tests/ops
+	"$$python" -m pytest -n $(WORKERS) --dist loadfile $(ARGS) tests/ops
 
 collector jaeger:
 	@$(PYTHON) tools/binaries.py $@

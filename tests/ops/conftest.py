@@ -21,7 +21,21 @@ if TYPE_CHECKING:
     from kit import Kit
 
 HERE = Path(__file__).parent
+LOOKING_AT_THE_KIT = ("test_dashboards.py", "test_end_to_end.py", "test_history.py")
 ROUNDS = 4
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each file to one worker, and all files that look at the kit to the same one, which has to start it."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415  # only where there are workers
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist's own types are not to be had everywhere
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "kit" if file.endswith(LOOKING_AT_THE_KIT) else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

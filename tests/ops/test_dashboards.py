@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from conftest import Spent
     from kit import Kit
 
-pytestmark = pytest.mark.xdist_group("kit")
-
 GRAFANA = stack.CONFIG / "grafana"
 DASHBOARDS = sorted((GRAFANA / "dashboards").glob("*.json"))
 LOOKED_BACK_S = 300

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from conftest import Spent
     from kit import Kit
 
-pytestmark = pytest.mark.xdist_group("kit")
-
 COUNTERS = {
     "input_tokens": "gen_ai_client_inference_usage_input_tokens_total",
     "output_tokens": "gen_ai_client_inference_usage_output_tokens_total",

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from stack import Collector
 
-pytestmark = pytest.mark.xdist_group("others")
-
 HERE = Path(__file__).parent
 ENVIRONMENT = "beside-current"
 COUNTERS = {

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from tracetoll.local_provider import Received
 
-pytestmark = pytest.mark.xdist_group("redaction")
-
 CONTENT = "the bishop crosses at midnight"
 KEYS = {
     "OpenAI": "sk-proj-AbCdEfGhIjKlMnOpQrStUvWx0123",

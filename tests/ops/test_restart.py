@@ -25,12 +25,6 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-pytestmark = [
-    pytest.mark.xdist_group("restart"),
-    # The exporter's own word on a collector that is away.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
-]
-
 CALLS = 1000
 THREADS = 8
 PACE_S = 0.03

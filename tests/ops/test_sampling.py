@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-pytestmark = pytest.mark.xdist_group("sampling")
-
 KEEP_PERCENT = 25
 OF_EACH = 8
 ORDINARY = 400
