@@ -27,7 +27,7 @@ SELECT day, service, model, sum(calls) AS calls, sum(input_tokens) AS input_toke
 FROM spend_by_day GROUP BY day, service, model ORDER BY day, service, model
 """
 STATUSES = {0: "Unset", 1: "Ok", 2: "Error"}
-# The columns of the exporter's tables that are asked for, as clickhouseexporter 0.159 makes them, without codecs and indexes.
+# The columns that are asked for of the exporter's tables, as clickhouseexporter 0.159 makes them.
 TABLES = """
 CREATE TABLE otel_traces (
     Timestamp DateTime64(9), TraceId String, SpanId String, ParentSpanId String, SpanName LowCardinality(String),

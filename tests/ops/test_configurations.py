@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import binaries
@@ -108,6 +109,7 @@ def test_a_file_says_first_what_it_is_for(path: Path) -> None:
     assert re.match(r"(#|--) \S.{30}", first), first
 
 
+@cache
 def registered() -> list[dict[str, Any]]:
     """Return the metrics in the registry, ours and upstream's."""
     files = (stack.CONFIG.parent / "semconv" / "registry").glob("*.yaml")
@@ -115,6 +117,7 @@ def registered() -> list[dict[str, Any]]:
     return [group for group in groups if group["type"] == "metric"]
 
 
+@cache
 def prometheus_names() -> set[str]:
     """Return how Prometheus calls them, with what it adds for unit and instrument."""
     found = set()
