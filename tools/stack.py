@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 CONFIG: Final = binaries.CONFIG
 LOOPBACK: Final = "127.0.0.1"
-READY_WITHIN_S: Final = 60.0
+READY_WITHIN_S: Final = 120.0
 POLL_S: Final = 0.05
 MOST_SECONDS: Final = 8 * 3600
 

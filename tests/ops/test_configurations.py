@@ -207,3 +207,48 @@ def test_a_balancer_sends_a_trace_to_one_gateway(tmp_path: Path) -> None:
 
     assert {"chat gpt-4o-mini", "invoke_agent planner"} == {span.name for span in receiver.received.spans}
     assert receiver.received.metrics
+
+
+def compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((CONFIG / "compose.yaml").read_text())
+    return found
+
+
+def test_compose_mounts_files_that_are_there() -> None:
+    mounts = [one for service in compose()["services"].values() for one in service.get("volumes", ())]
+
+    for source in (mount.partition(":")[0] for mount in mounts):
+        assert source in compose()["volumes"] or (CONFIG / source).exists(), source
+
+
+def test_compose_publishes_on_this_machine_alone() -> None:
+    ports = [port for service in compose()["services"].values() for port in service["ports"]]
+
+    assert {"127.0.0.1"} == {port.partition(":")[0] for port in ports}
+
+
+def test_compose_sets_only_variables_that_its_files_read() -> None:
+    others = [path.read_text() for path in CONFIG.rglob("*.yaml") if path.name != "compose.yaml"]
+    read = {name for text in others for name in re.findall(r"\$(?:\{env:)?(KIT_\w+)", text)}
+
+    for service in compose()["services"].values():
+        assert set() == {name for name in service.get("environment", ()) if name.startswith("KIT_")} - read
+
+
+def test_the_stock_collector_of_compose_is_as_old_as_the_slim_one() -> None:
+    manifest = yaml.safe_load((CONFIG / "builder.yaml").read_text())
+
+    assert f":{manifest['dist']['version']}" in compose()["services"]["collector"]["image"]
+
+
+def test_prometheus_takes_the_configuration_in_compose(tmp_path: Path) -> None:
+    parts.need("promtool")
+    (tmp_path / "rules").symlink_to(CONFIG / "prometheus" / "rules")
+    (tmp_path / "prometheus.yml").write_text(compose()["configs"]["prometheus"]["content"])
+
+    assert "SUCCESS" in run("promtool", "check", "config", tmp_path / "prometheus.yml")
+    stated = yaml.safe_load((CONFIG / "prometheus" / "prometheus.yml").read_text())
+    inside = yaml.safe_load(compose()["configs"]["prometheus"]["content"])
+    assert [job["job_name"] for job in stated["scrape_configs"]] == [
+        job["job_name"] for job in inside["scrape_configs"]
+    ]
