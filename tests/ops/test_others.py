@@ -37,6 +37,7 @@ class Counted:
 
     def __init__(self, collector: Collector) -> None:
         self._url = f"http://{collector.metrics}/metrics"
+        self.file = collector.data / "traces.jsonl"
 
     def total(self, metric: str, service: str) -> float:
         text = stack.get(self._url).decode()
@@ -70,6 +71,19 @@ def test_each_service_is_counted_once(
         stack.until(lambda: shown.total(counter, service) == expected, parts.SOON_S / 4, counter)
     except TimeoutError:
         assert expected == shown.total(counter, service)
+
+
+def test_what_others_write_of_prompts_does_not_come_through(counted: tuple[Counted, dict[str, HandedOut]]) -> None:
+    shown, handed_out = counted
+    calls = sum(one.calls for one in handed_out.values())
+
+    stack.until(lambda: len(parts.spans(shown.file)) >= calls, parts.SOON_S, "spans")  # by default they write all of it
+
+    written = shown.file.read_text()
+    assert "What does the bridge cost" not in written
+    assert "The keeper writes every crossing" not in written
+    assert "gen_ai.usage.input_tokens" in written
+    assert "llm.token_count.prompt" in written
 
 
 def test_there_was_something_to_count_in_every_field(counted: tuple[Counted, dict[str, HandedOut]]) -> None:
