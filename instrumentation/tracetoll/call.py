@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
-    from tracetoll.engine import Engine, Target
+    from tracetoll.engine import Engine
     from tracetoll.limits.claim import Claim
     from tracetoll.limits.scope import Scope
     from tracetoll.pricing import Cost
     from tracetoll.providers.words import Answer, AttributeValue, Surface
     from tracetoll.runs import Run
+    from tracetoll.targets import Target
     from tracetoll.usage import Usage
 
 Outcome = Literal["done", "failed", "cancelled", "closed", "abandoned", "refused", "cut"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
 from time import monotonic, perf_counter, time_ns
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -27,6 +26,7 @@ from tracetoll.reading import get, text, view
 from tracetoll.runs import running_agent
 from tracetoll.safety import contained, fault
 from tracetoll.signals import add_standing
+from tracetoll.targets import Target
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from tracetoll.limits.sources import Sources
     from tracetoll.pricing import Cost
     from tracetoll.providers.words import AttributeValue
-    from tracetoll.reading import Path
     from tracetoll.signals import Signals
     from tracetoll.usage import Usage
     from tracetoll.usage_log import UsageLog
@@ -58,20 +57,6 @@ _PENDING: Final = frozenset({"queued", "in_progress", "validating", "finalizing"
 _RECEIVED: Final = frozenset({"done", "closed", "abandoned"})
 _FAILED: Final = frozenset({"failed", "expired"})
 _WITH_ERROR: Final = frozenset({"failed", "refused", "cut"})
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Target:
-    """Who is called: the provider behind a client's base URL. One per client; compared by identity."""
-
-    provider: str
-    host: str | None
-    port: int | None
-    error_codes: tuple[Path, ...] = ()
-    hides_reasoning: bool = False
-    """Whether reasoning is counted in the provider's total only."""
-    tells_stream_usage: bool = False
-    """Whether this host is known to send usage in streams when asked to."""
 
 
 class ElsewhereCall(NamedTuple):

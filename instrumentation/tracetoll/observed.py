@@ -6,9 +6,9 @@ import functools
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from tracetoll.engine import Target
 from tracetoll.reading import dig, get, text
 from tracetoll.safety import contained
+from tracetoll.targets import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -97,6 +97,7 @@ SDK: Final = Stainless(
     module="anthropic",
     provider="anthropic",
     classes={"Bedrock": "aws.bedrock", "Vertex": "gcp.vertex_ai", "Foundry": "azure.ai.inference"},
+    renamed={"azure.ai.openai": "azure.ai.inference"},  # Claude is not called OpenAI's
     error_codes=paths("body.error.type", "type"),
     own_spans="start_api_call_span",  # anthropic >= 1.14 emits a span per call of its own
     surfaces={

@@ -257,6 +257,8 @@ class Stainless:
     surfaces: Mapping[str, Surface]
     error_codes: tuple[Path, ...] = ()
     classes: Mapping[str, str] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """What a provider is called that is reached through this SDK, where its host has several names."""
     own_spans: str | None = None
     """Function of the client module that starts the SDK's own span for a call: ours replaces it."""
 
