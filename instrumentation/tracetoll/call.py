@@ -106,6 +106,7 @@ class Call:
         "span",
         "started",
         "status",
+        "stream_of",
         "streaming",
         "surface",
         "target",
@@ -136,6 +137,8 @@ class Call:
         """Whether the SDK was let do its work."""
         self.received = False
         """Whether the provider has answered with success."""
+        self.stream_of: Any = None
+        """The HTTP response that a stream comes from, where only that can be closed."""
         self.response_id: str | None = None
         self.response_model: str | None = None
         self.request_id: str | None = None

@@ -22,7 +22,7 @@ from tracetoll.limits.rules import ruled
 from tracetoll.limits.scope import current_scopes
 from tracetoll.pricing import Asked, Prices
 from tracetoll.providers.words import Surface, convert_all
-from tracetoll.reading import get, text, view
+from tracetoll.reading import get, text, with_changes
 from tracetoll.runs import running_agent
 from tracetoll.safety import contained, fault
 from tracetoll.signals import add_standing
@@ -30,7 +30,7 @@ from tracetoll.targets import Target
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Tracer
@@ -144,14 +144,16 @@ class Engine:
 
     # --- opening -----------------------------------------------------------------------------
 
-    def open(self, surface: Surface, target: Target, body: object, *, streaming: bool) -> Call | None:
-        """Open a call; None if somebody else accounts for it.
+    def open(
+        self, surface: Surface, target: Target, body: object, *, streaming: bool, model: str | None = None
+    ) -> Call | None:
+        """Open a call; None if somebody else accounts for it. `model` is the one asked, where the body does not tell.
 
         That is so inside another call of ours (an SDK that calls another SDK), and where instrumentation is
         suppressed. Inside an operation of upstream's own packages a call is only held to limits. Raises
         LimitExceeded. Where the call's claim is waiting, `wait` or `wait_async` comes next.
         """
-        call = self._new(surface, target, body, streaming=streaming)
+        call = self._new(surface, target, body, streaming=streaming, model=model)
         if call is None:
             return None
         if surface.metrics and surface.billed != "fetched":
@@ -196,7 +198,9 @@ class Engine:
             if not fault("opening a call", error):
                 raise
 
-    def _new(self, surface: Surface, target: Target, body: object, *, streaming: bool) -> Call | None:
+    def _new(
+        self, surface: Surface, target: Target, body: object, *, streaming: bool, model: str | None = None
+    ) -> Call | None:
         close_forgotten()
         current = otel_context.get_current()
         if current_call.get() is not None:
@@ -215,7 +219,7 @@ class Engine:
         if self.before_call is not None and self.before_call():
             self.before_call = None
         self.prices.preload()
-        call = Call(self, surface, target, text(get(body, "model")), streaming=streaming)
+        call = Call(self, surface, target, model or text(get(body, "model")), streaming=streaming)
         call.context = current
         call.silent = silent
         call.run = agent
@@ -252,7 +256,7 @@ class Engine:
         surface, claim, body = call.surface, call.claim, call.body
         call.body = None
         if claim is not None and claim.changes:
-            body = {**view(body), **claim.changes}
+            body = with_changes(body, claim.changes)
             if claim.rerouted_from is not None:
                 attributes[a.REROUTE_FROM_MODEL] = claim.rerouted_from
         convert_all(body, surface.request, attributes)
@@ -471,10 +475,14 @@ class Engine:
 
     def read_headers(self, call: Call, response: Any) -> None:
         """Take the rate limits and the request id from a response's headers."""
-        if response is None:
-            return
+        if response is not None:
+            with _HEADERS:
+                self.take_headers(call, response.headers.raw)
+
+    def take_headers(self, call: Call, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Take what the headers of a response tell: rate limits, the request's id, token counts."""
         with _HEADERS:
-            seen = headers.read(response.headers.raw, call.target.provider)
+            seen = headers.read(pairs, call.target.provider)
             if seen.request_id is not None:
                 call.request_id = seen.request_id
             if seen.served_model is not None:

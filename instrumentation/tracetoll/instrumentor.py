@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import importlib
 import logging
 import os
 import threading
@@ -24,7 +23,7 @@ from tracetoll.limits.sources import Sources
 from tracetoll.limits.travelling import ENTRY
 from tracetoll.observed import ObservedSeam
 from tracetoll.patching import Patches
-from tracetoll.providers.words import Observed, Stainless
+from tracetoll.providers.found import found_providers
 from tracetoll.rollup.attach import attach, detach
 from tracetoll.rollup.foreign import Foreign
 from tracetoll.rollup.metrics import TraceMetrics
@@ -33,9 +32,10 @@ from tracetoll.signals import Signals
 from tracetoll.stainless import StainlessSeam
 from tracetoll.usage_log import UsageLog
 from tracetoll.version import __version__
+from tracetoll.waist import WaistSeam
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from types import ModuleType
 
     from opentelemetry._logs import LoggerProvider
@@ -46,15 +46,16 @@ if TYPE_CHECKING:
     from tracetoll.console.live import TreePrinter
     from tracetoll.ledgers.protocol import Ledger
     from tracetoll.limits.sources import Given
+    from tracetoll.providers.found import Announced
     from tracetoll.rollup.processor import RollupProcessor
 
 log: Final = logging.getLogger("tracetoll")
 
 SCOPE: Final = "tracetoll"
-PROVIDERS: Final = ("openai", "anthropic")
-_SEAMS: Final[dict[type, Callable[..., StainlessSeam | ObservedSeam]]] = {
-    Stainless: StainlessSeam,
-    Observed: ObservedSeam,
+_SEAMS: Final[dict[str, Callable[..., StainlessSeam | ObservedSeam | WaistSeam]]] = {
+    "Stainless": StainlessSeam,
+    "Observed": ObservedSeam,
+    "Waist": WaistSeam,
 }
 _INSTRUMENTING: Final = contained("instrumenting")
 _UNINSTRUMENTING: Final = contained("uninstrumenting")
@@ -151,9 +152,7 @@ class Instrumentor:
             runs = instruments if "agents" in found.metrics else None
             agents.connect(agents.Connection(tracer, runs, self.engine.baggage_in))
             self.patches = Patches()
-            for name in _wanted(found):
-                for seam in importlib.import_module(f"tracetoll.providers.{name}").SEAMS:
-                    _SEAMS[type(seam)](seam, self.engine, self.patches.switch).install(self.patches)
+            self._patch(found, self.engine, self.patches)
             if found.console == "tree":
                 from tracetoll.console.live import print_trees_of  # noqa: PLC0415  # for whoever wants it
 
@@ -182,6 +181,22 @@ class Instrumentor:
         self.rollup = None
         self.printer = None
 
+    @staticmethod
+    def _patch(found: Settings, engine: Engine, patches: Patches) -> None:
+        """Patch each SDK that is wanted, as soon as it is imported."""
+        known = found_providers()
+        for name in _wanted(found, known):
+            installed: list[str] = []  # a provider is announced by several modules, and installed once
+
+            def install(_: ModuleType, name: str = name, installed: list[str] = installed) -> None:
+                if not installed:
+                    installed.append(name)
+                    for seam in known[name].seams():
+                        _SEAMS[type(seam).__name__](seam, engine, patches.switch).install(patches)
+
+            for module in known[name].modules:
+                patches.when_imported(module, install)
+
     def _roll_up(self, engine: Engine, given: TracerProvider | None, trace_metrics: TraceMetrics | None) -> None:
         """Add a roll-up to the tracer provider, now or as soon as there is one."""
 
@@ -199,12 +214,12 @@ class Instrumentor:
             engine.before_call = try_now
 
 
-def _wanted(settings: Settings) -> list[str]:
-    wanted = settings.providers or PROVIDERS
+def _wanted(settings: Settings, known: Mapping[str, Announced]) -> list[str]:
+    wanted = settings.providers or known
     for name in wanted:
-        if name not in PROVIDERS:
-            log.warning("there is no provider %r; known are: %s", name, ", ".join(PROVIDERS))
-    return [name for name in PROVIDERS if name in wanted]
+        if name not in known:
+            log.warning("there is no provider %r; known are: %s", name, ", ".join(known))
+    return [name for name in known if name in wanted]
 
 
 def _be_a_base_instrumentor(module: ModuleType) -> None:

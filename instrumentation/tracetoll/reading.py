@@ -62,6 +62,15 @@ def dig(node: object, parts: Path) -> Any:
     return node
 
 
+def with_changes(body: object, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a body whose fields, named by dotted paths, have other values; what it shares stays as it is."""
+    changed = dict(view(body))
+    for name, value in changes.items():
+        first, _, rest = name.partition(".")
+        changed[first] = with_changes(changed.get(first), {rest: value}) if rest else value
+    return changed
+
+
 def items(node: object) -> Iterable[tuple[str, Any]]:
     """Return the (key, value) pairs of a dict or an object; none for anything else."""
     return view(node).items()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tracetoll.call import Call
     from tracetoll.errors import LimitExceeded
+    from tracetoll.providers.waists import Event
     from tracetoll.responses import Watcher
 
 _CUTTING: Final = contained("closing a stream that was cut")
@@ -104,13 +105,23 @@ def _part_reader(call: Call) -> Callable[[object], bool]:
     return read
 
 
+async def _closed(response: Any) -> None:
+    """Close an HTTP response: those of httpx wait for it, those of aiohttp and botocore do not."""
+    close = getattr(response, "aclose", None) or response.close
+    waiting = close()
+    if hasattr(waiting, "__await__"):
+        await waiting
+
+
 class _Tap:
     """What both taps do with an event, and when they are forgotten."""
 
-    __slots__ = ("_call", "_claim", "_collect", "_inner", "_next", "_read", "_started", "watcher")
+    __slots__ = ("_call", "_claim", "_collect", "_event", "_inner", "_next", "_read", "_started", "watcher")
 
-    def __init__(self, inner: Any, step: Callable[[], Any], call: Call) -> None:
+    def __init__(self, inner: Any, step: Callable[[], Any], call: Call, event: Event | None) -> None:
         self._started = False
+        self._event = event
+        """What an element of the stream holds to be read; None: itself."""
         self.watcher: Watcher | None = None
         self._call = call
         self._claim = call.claim
@@ -125,7 +136,7 @@ class _Tap:
         if claim is None or not call.is_open:
             return None
         try:
-            return call.engine.admission.saw(claim, event)
+            return call.engine.admission.saw(claim, event if self._event is None else self._event(event))
         except Exception as error:
             if not fault("following a stream", error):
                 raise
@@ -133,9 +144,10 @@ class _Tap:
 
     def _end(self, error: LimitExceeded) -> Any:
         """Close the call, and return the HTTP response to be closed."""
+        response = self.watcher.response if self.watcher is not None else self._call.stream_of
         self._call.error = error
         self._call.close("cut")
-        return self.watcher.response if self.watcher is not None else None
+        return response
 
     def _seen(self, event: object) -> bool:
         """Read an event; return whether to hide it from the application."""
@@ -143,6 +155,8 @@ class _Tap:
             if not self._started:
                 self._started = True
                 self._call.first_chunk_s = perf_counter() - self._call.started
+            if self._event is not None:
+                event = self._event(event)
             if self._collect is not None:
                 self._collect(event)
             return self._read(event)
@@ -166,8 +180,8 @@ class SyncTap(_Tap):
 
     __slots__ = ()
 
-    def __init__(self, inner: Iterator[object], call: Call) -> None:
-        super().__init__(inner, inner.__next__, call)
+    def __init__(self, inner: Iterator[object], call: Call, event: Event | None = None) -> None:
+        super().__init__(inner, inner.__next__, call, event)
 
     def __iter__(self) -> SyncTap:
         return self
@@ -193,7 +207,8 @@ class SyncTap(_Tap):
                 with _CUTTING:
                     if response is not None:
                         response.close()
-                    self._inner.close()
+                    if hasattr(self._inner, "close"):
+                        self._inner.close()
                 raise cut
         return self.__next__() if hidden else event
 
@@ -203,8 +218,8 @@ class AsyncTap(_Tap):
 
     __slots__ = ()
 
-    def __init__(self, inner: AsyncIterator[object], call: Call) -> None:
-        super().__init__(inner, inner.__anext__, call)
+    def __init__(self, inner: AsyncIterator[object], call: Call, event: Event | None = None) -> None:
+        super().__init__(inner, inner.__anext__, call, event)
 
     def __aiter__(self) -> AsyncTap:
         return self
@@ -229,7 +244,8 @@ class AsyncTap(_Tap):
                 response = self._end(cut)
                 with _CUTTING:
                     if response is not None:
-                        await response.aclose()
-                    await self._inner.aclose()
+                        await _closed(response)
+                    if hasattr(self._inner, "aclose"):
+                        await self._inner.aclose()
                 raise cut
         return await self.__anext__() if hidden else event

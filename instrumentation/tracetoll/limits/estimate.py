@@ -197,10 +197,26 @@ class Learner:
 
 # Where a stream's events carry text; counted to know how far an answer has come before the provider says so.
 _TEXT_KEYS: Final = frozenset(
-    {"content", "text", "delta", "thinking", "partial_json", "arguments", "reasoning_content", "reasoning", "refusal"}
+    {
+        *(
+            "content",
+            "text",
+            "delta",
+            "thinking",
+            "partial_json",
+            "arguments",
+            "reasoning_content",
+            "reasoning",
+            "refusal",
+        ),
+        *("response", "generation", "outputText", "completion"),  # Ollama, models on Bedrock
+    }
 )
 _NESTED: Final = frozenset(
-    {"choices", "delta", "message", "tool_calls", "function", "content", "data", "content_block"}
+    {
+        *("choices", "delta", "message", "tool_calls", "function", "content", "data", "content_block"),
+        *("candidates", "parts", "contentBlockDelta", "outputs"),  # Google, models on Bedrock
+    }
 )
 
 

@@ -190,7 +190,10 @@ class Surface:
     events: Events | None = None
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
     output_caps: tuple[str, ...] = ()
-    """Fields of a request that cap its output; the provider's own first, last what compatible hosts know."""
+    """Fields of a request that cap its output (dotted paths); the provider's own first, last what hosts know that
+    are compatible with it."""
+    choices: Path = ("n",)
+    """The field of a request that tells how many answers are wanted, each as long as the cap."""
     longest_answers: Mapping[str, int] = field(default_factory=dict)
     """The longest answer of models, in tokens, by patterns of their names; the first that fits counts."""
     content: str | None = None

@@ -1,0 +1,114 @@
+"""What functions of SDKs give back, and how a call is read from it: answers, streams, HTTP responses.
+
+A carrier takes a function's result and returns what the application gets: the very same, or, where it is a
+plain generator, one of ours around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import AsyncGeneratorType, GeneratorType
+from typing import TYPE_CHECKING, Any, Final
+
+from tracetoll.bodies import dig_any
+from tracetoll.responses import read_body, watch
+from tracetoll.safety import contained, fault
+from tracetoll.streams import AsyncTap, SyncTap
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator, Mapping
+
+    from tracetoll.call import Call
+    from tracetoll.providers.waists import Waist
+
+Carrier = Callable[["Call", Any, "Waist"], Any]
+
+_TAKING: Final = contained("taking an answer")
+_FIRST_ERROR_STATUS: Final = 400
+
+
+def taken(call: Call, result: Any, waist: Waist, carrier: str) -> Any:
+    """Read a function's result, or arrange for it to be read; return what the application gets."""
+    try:
+        return CARRIERS[carrier](call, result, waist)
+    except Exception as error:
+        call.close()
+        if not fault("taking an answer", error):
+            raise
+        return result
+
+
+def _answer(call: Call, result: Any, waist: Waist) -> Any:
+    """Take an answer that is there, or the events of a stream."""
+    if call.streaming:
+        if hasattr(result, "__anext__"):
+            return passed_on_async(AsyncTap(result, call, waist.event), call, result)
+        if hasattr(result, "__next__"):
+            return passed_on(SyncTap(result, call, waist.event), call, result)
+    if waist.headers:
+        take_mapping(call, dig_any(result, waist.headers))
+    call.answered(result if waist.event is None else waist.event(result))
+    return result
+
+
+def passed_on(tap: SyncTap, call: Call, inner: Iterator[object]) -> Iterator[object]:
+    """Return a tap; where it stands for a generator, one of those around it."""
+    return _generator(tap, call, inner) if isinstance(inner, GeneratorType) else tap
+
+
+def passed_on_async(tap: AsyncTap, call: Call, inner: AsyncIterator[object]) -> AsyncIterator[object]:
+    """Do as `passed_on`, asynchronously."""
+    return _async_generator(tap, call, inner) if isinstance(inner, AsyncGeneratorType) else tap
+
+
+def _generator(tap: SyncTap, call: Call, inner: Any) -> Generator[object, Any, Any]:
+    # Never begun, it goes away with the tap, which closes the call.
+    try:
+        return (yield from tap)
+    finally:
+        inner.close()
+        call.close_safely("closed")
+
+
+async def _async_generator(tap: AsyncTap, call: Call, inner: Any) -> AsyncGenerator[object, None]:
+    try:
+        async for event in tap:
+            yield event
+    finally:
+        await inner.aclose()
+        call.close_safely("closed")
+
+
+def _response(call: Call, response: Any, _: Waist) -> Any:
+    """Take an HTTP response of httpx, which its reader reads."""
+    call.engine.read_headers(call, response)
+    failed = response.status_code >= _FIRST_ERROR_STATUS
+    if not (response.is_closed and response.is_stream_consumed):
+        if failed:
+            call.error_code = str(response.status_code)
+        watch(response, call, raw=True)
+        return response
+    with _TAKING:
+        read_body(call, response.content)
+    if failed:
+        call.error_code = call.error_code or str(response.status_code)
+    call.close("failed" if failed else "done")
+    return response
+
+
+def take_mapping(call: Call, headers: Mapping[str, str] | None) -> None:
+    """Take response headers that an SDK keeps as text, by name."""
+    if headers:
+        pairs = [
+            (str(name).encode("latin-1", "replace"), str(value).encode("latin-1", "replace"))
+            for name, value in headers.items()
+        ]
+        call.engine.take_headers(call, pairs)
+
+
+CARRIERS: Final[dict[str, Carrier]] = {
+    "answer": _answer,
+    "lazy": _answer,
+    "response": _response,
+    "response manager": _response,
+}

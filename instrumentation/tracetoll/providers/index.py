@@ -1,0 +1,34 @@
+"""The provider SDKs that are known: what announces them, and which versions are counted.
+
+A provider's file is imported when its SDK is, so that an application pays for what it uses only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENTRY_POINTS: Final = "tracetoll_provider"
+"""The group in which other packages announce providers; an entry's name is the SDK's module, its value has SEAMS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sdk:
+    """A provider's SDK: its distribution, the oldest version that is counted, the newest major version known.
+
+    `modules`: the import of any of these brings the provider's file in.
+    """
+
+    distribution: str
+    oldest: tuple[int, ...]
+    newest_major: int
+    modules: tuple[str, ...]
+
+
+KNOWN: Final[Mapping[str, Sdk]] = {
+    "openai": Sdk("openai", (1, 40), 3, ("openai",)),
+    "anthropic": Sdk("anthropic", (0, 34), 2, ("anthropic",)),
+}

@@ -1,0 +1,113 @@
+"""Words for SDKs that pass everything through one function of their own: where it is, and what goes in and comes out.
+
+A *waist* is such a function, or several that stand side by side (sync, async, streamed). Its arguments are
+looked at by name, the instance as `self`; what is passed beyond the named ones is `arg0`, `arg1` …
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from tracetoll.reading import Path, dig
+
+if TYPE_CHECKING:
+    from tracetoll.providers.words import Surface
+
+Event = Callable[[object], object]
+
+Result = Literal["answer", "lazy", "response", "response manager", "aws"]
+"""What a function gives back.
+
+- "answer": the answer; where it streams, an iterator of events;
+- "lazy": a generator that asks nobody before it is iterated where it streams, else the answer;
+- "response": an HTTP response of httpx or httpx2;
+- "response manager": a context manager that has one;
+- "aws": what botocore makes of a response.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Function:
+    """A function to patch: "module:Class.function" or "module:function"; a module that is not there is left out.
+
+    `streams` tells whether it streams: always, never, or as an argument says (a path). `surface` is the key of
+    its surface where the arguments do not tell (see `Waist.key`).
+    """
+
+    at: str
+    asynchronous: bool = False
+    result: Result = "answer"
+    streams: bool | Path = False
+    surface: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Body:
+    """Where the request stands among the arguments; () is all of them.
+
+    `form`: "object", a mapping or an SDK's object; "json", a JSON document; "request", an HTTP request of httpx
+    whose content is one. `model` is where the model is told, among the arguments, if not in the request.
+    """
+
+    at: Path = ()
+    form: Literal["object", "json", "request"] = "object"
+    model: Path = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Response:
+    """A function in which the SDK's HTTP response can be seen, so that a stream can be closed: where in its result."""
+
+    function: Function
+    at: Path = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Waist:
+    """An SDK, or a part of one, whose calls pass through a few functions.
+
+    `key` are the arguments that, joined by a space, name the surface: one is looked up in `surfaces` as it is,
+    two are a method and a URL. `streamed` are keys whose calls always stream. `base_url` is where the host can be
+    read among the arguments. `event` is what an answer, or an element of a stream, holds to be read; `headers`
+    is where on an answer the response's headers are.
+    """
+
+    name: str
+    provider: str
+    functions: tuple[Function, ...]
+    surfaces: Mapping[str, Surface]
+    key: tuple[Path, ...] = ()
+    streamed: frozenset[str] = frozenset()
+    body: Body = field(default_factory=Body)
+    bodies: Mapping[str, Body] = field(default_factory=dict)
+    """By key, where a surface's request stands elsewhere."""
+    base_url: Path = ()
+    event: Event | None = None
+    headers: Path = ()
+    responses: tuple[Response, ...] = ()
+    error_codes: tuple[Path, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+
+def json_at(where: Path = ()) -> Event:
+    """Return what reads a JSON text, or the JSON text at a path of an object."""
+
+    def event(of: object) -> object:
+        return json_of(dig(of, where) if where else of)
+
+    return event
+
+
+def json_of(told: object) -> Any:
+    """Return what a JSON text says, a line of server-sent events too; None for anything else."""
+    if isinstance(told, bytes | bytearray):
+        told = told.decode("utf-8", "replace")
+    if not isinstance(told, str):
+        return None
+    try:
+        return json.loads(told.removeprefix("data:"))
+    except ValueError:
+        return None

@@ -1,0 +1,160 @@
+"""The seam of SDKs whose calls pass through a function of their own, such as google-genai, boto3 or mistralai.
+
+What is particular to an SDK is said in its provider file, in the words of `tracetoll.providers.waists`.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Final
+
+from tracetoll import bodies
+from tracetoll.bodies import dig_any
+from tracetoll.call import current_call
+from tracetoll.errors import LimitExceeded
+from tracetoll.reading import text
+from tracetoll.routes import Route, Routes
+from tracetoll.safety import contained, fault
+from tracetoll.targets import Targets
+from tracetoll.wrappers import Asked, Patched, wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from tracetoll.engine import Engine
+    from tracetoll.patching import Patches, Switch
+    from tracetoll.providers.waists import Function, Response, Waist
+    from tracetoll.targets import Target
+
+_RESPONSE: Final = contained("looking at a response")
+
+
+class WaistSeam:
+    """Patches the functions of one SDK that calls pass through."""
+
+    def __init__(self, waist: Waist, engine: Engine, switch: Switch) -> None:
+        self.waist = waist
+        self.engine = engine
+        self.switch = switch
+        self._routes = Routes(waist.surfaces) if len(waist.key) > 1 else None
+        self._targets = Targets(waist.error_codes, engine.settings.provider_hosts, waist.renamed)
+
+    def install(self, patches: Patches) -> None:
+        """Patch the SDK when it is imported."""
+        for function in self.waist.functions:
+            _replace(patches, function, functools.partial(wrapped, self, function))
+        for response in self.waist.responses:
+            _replace(patches, response.function, functools.partial(self._wrap_response, response))
+
+    # --- asking ------------------------------------------------------------------------------
+
+    def ask(self, patched: Patched, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked | None:
+        """Return the call to make; None if this is none of ours. Raises LimitExceeded."""
+        if not self.switch.on:
+            return None
+        try:
+            function = patched.function
+            table = patched.parameters.table(args, kwargs)
+            key, route = self._route(function, table)
+            if route is None:
+                return None
+            body = self.waist.bodies.get(key, self.waist.body)
+            streams = function.streams
+            streaming = streams if isinstance(streams, bool) else bool(dig_any(table, streams))
+            call = self.engine.open(
+                route.surface,
+                self._target(table),
+                bodies.read(body, table),
+                streaming=streaming or key in self.waist.streamed,
+                model=route.model or text(bodies.model(body, table)),
+            )
+            return None if call is None else Asked(call, args, kwargs, table, body, route.model)
+        except LimitExceeded:
+            raise
+        except Exception as error:
+            if not fault("opening a call", error):
+                raise
+            return None
+
+    def lazily(self, patched: Patched, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Return whether a function is going to give a generator that has asked nobody yet."""
+        function = patched.function
+        if function.result != "lazy" or not self.switch.on:
+            return False
+        if isinstance(function.streams, bool):
+            return function.streams
+        return bool(dig_any(patched.parameters.table(args, kwargs), function.streams))
+
+    def _route(self, function: Function, table: bodies.Arguments) -> tuple[str, Route | None]:
+        if function.surface:
+            return function.surface, Route(self.waist.surfaces[function.surface])
+        told = [str(dig_any(table, where)) for where in self.waist.key]
+        if self._routes is not None:
+            return "", self._routes.find(told[0], told[1])
+        surface = self.waist.surfaces.get(told[0])
+        return told[0], None if surface is None else Route(surface)
+
+    def _target(self, table: bodies.Arguments) -> Target:
+        url: Any = dig_any(table, self.waist.base_url) if self.waist.base_url else None
+        if callable(url):
+            url = url()
+        return self._targets.at(str(url or ""), self.waist.provider)
+
+    def adjusted(self, patched: Patched, asked: Asked) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return what to call the SDK's function with: what the application passed, with what limits changed."""
+        claim = asked.call.claim
+        if claim is None or not claim.changes:
+            return asked.args, asked.kwargs
+        try:
+            table, changes = asked.table, dict(claim.changes)
+            if asked.path_model is not None and "model" in changes:
+                table = bodies.in_path(table, self.waist.key[1], asked.path_model, str(changes.pop("model")))
+            return patched.parameters.call(bodies.changed(asked.body, table, changes), asked.args)
+        except Exception as error:
+            if not fault("adjusting a request", error):
+                raise
+            return asked.args, asked.kwargs
+
+    # --- the HTTP response -------------------------------------------------------------------
+
+    def _wrap_response(self, response: Response, original: Callable[..., Any]) -> Callable[..., Any]:
+        if response.function.asynchronous:
+
+            @functools.wraps(original)
+            async def seen_async(*args: Any, **kwargs: Any) -> Any:
+                result = await original(*args, **kwargs)
+                self._saw(response, result)
+                return result
+
+            return seen_async
+
+        @functools.wraps(original)
+        def seen(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            self._saw(response, result)
+            return result
+
+        return seen
+
+    def _saw(self, response: Response, result: Any) -> None:
+        call = current_call.get()
+        if call is not None and self.switch.on:
+            with _RESPONSE:
+                call.received = True
+                found = dig_any(result, response.at)
+                if call.streaming and hasattr(found, "close"):
+                    call.stream_of = found
+
+
+def _replace(patches: Patches, function: Function, wrap: Callable[[Any], Any]) -> None:
+    """Replace a function when its module is imported."""
+    name, _, place = function.at.partition(":")
+    owner, _, attribute = place.rpartition(".")
+
+    def patch(module: ModuleType) -> None:
+        found = getattr(module, owner, None) if owner else module
+        if found is not None:
+            patches.replace(found, attribute, wrap)
+
+    patches.when_imported(name, patch)
