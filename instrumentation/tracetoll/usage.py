@@ -111,6 +111,30 @@ class Either:
     table: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Parts:
+    """A list of the wire whose elements each tell a kind and a number, such as a modality and its tokens.
+
+    `kinds` are our counts by kind, in lower case; where they are told apart by number, that number as text.
+    Several elements of one kind add up.
+    """
+
+    kind: str
+    number: str
+    kinds: Mapping[str, str]
+
+    def read(self, node: object, seen: dict[str, int]) -> None:
+        """Add what the elements tell to `seen`."""
+        told: dict[str, int] = {}
+        for element in elements(node):
+            name = self.kinds.get(str(get(element, self.kind)).lower())
+            number = count(get(element, self.number))
+            if name is not None and number is not None:
+                told[name] = told.get(name, 0) + number
+        for name, number in told.items():
+            seen.setdefault(name, number)
+
+
 USD: Final = Scaled(PROVIDER_COST, Decimal(NANO))
 # OpenRouter states its cost as a number, Perplexity as an object with a total.
 USD_OR_TOTAL: Final = Either(USD, {"total_cost": USD})
@@ -261,6 +285,9 @@ class UsageMap:
 
     - `cache`: "inside" the wire's input, or "beside" it and to be added;
     - `beside_output`: counts that the wire's output lacks when the wire's own total says so;
+    - `added`: counts that the wire leaves out of another one, and which that is;
+    - `snapshots`: in a stream, each usage object that has the wire's total stands for itself, and those before
+      it count for nothing;
     - `total_is_input`: the total stands for a missing input (embeddings);
     - `sides`: the list of steps; each whose `type` is not in `own_steps` is billed beside the rest.
     """
@@ -269,6 +296,8 @@ class UsageMap:
     fallbacks: Mapping[str, Any] = field(default_factory=dict)
     cache: Literal["inside", "beside"] = "inside"
     beside_output: tuple[str, ...] = ()
+    added: Mapping[str, str] = field(default_factory=dict)
+    snapshots: bool = False
     total_is_input: bool = False
     sides: str | None = None
     own_steps: frozenset[str] = frozenset()
@@ -283,7 +312,13 @@ class UsageMap:
 
         Counts over a stream are cumulative with every provider, so nothing is ever summed.
         """
-        into.counts.update(self._counts(node))
+        counts = self._counts(node)
+        if self.snapshots:
+            if WIRE_TOTAL in counts:
+                into.counts.clear()
+            elif WIRE_TOTAL in into.counts:
+                return
+        into.counts.update(counts)
         if self.sides is not None:
             steps = elements(get(node, self.sides))
             if steps:
@@ -332,6 +367,9 @@ class UsageMap:
             counts.setdefault(INPUT, total)
         if self.cache == "beside" and INPUT in counts:
             counts[INPUT] += counts.get(CACHE_READ, 0) + counts.get(CACHE_WRITE, 0)
+        for name, whole in self.added.items():
+            if name in counts:
+                counts[whole] = counts.get(whole, 0) + counts[name]
         if self.beside_output and total is not None and INPUT in counts and OUTPUT in counts:
             missing = 0
             for name in self.beside_output:
@@ -375,13 +413,17 @@ def _read(node: object, table: dict[str, Any], seen: dict[str, int], spare: dict
                     seen.setdefault(rule, number)
                 else:
                     spare.setdefault(rule.name, number)
-        elif kind is Scaled:
-            number = rule.read(value)
-            if number is not None:
-                seen.setdefault(rule.name, number)
         else:
-            number = rule.number.read(value)
-            if number is not None:
-                seen.setdefault(rule.number.name, number)
-            else:
-                _read(value, rule.table, seen, spare)
+            _read_rare(rule, value, seen, spare)
+
+
+def _read_rare(rule: Parts | Scaled | Either, value: object, seen: dict[str, int], spare: dict[str, int]) -> None:
+    if isinstance(rule, Parts):
+        rule.read(value, seen)
+        return
+    scaled = rule.number if isinstance(rule, Either) else rule
+    number = scaled.read(value)
+    if number is not None:
+        seen.setdefault(scaled.name, number)
+    elif isinstance(rule, Either):
+        _read(value, rule.table, seen, spare)

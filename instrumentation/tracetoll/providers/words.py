@@ -83,10 +83,11 @@ class Finish(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Choices:
-    """A list of choices, each with an `index` and its own reason."""
+    """A list of choices, each with an `index` and its own reason, in upstream's words where `values` has them."""
 
     at: str = "choices"
     reason: str = "finish_reason"
+    values: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, node: object, into: dict[int, str]) -> None:
         """Add the reason of each choice that has one."""
@@ -94,7 +95,7 @@ class Choices:
             told = view(choice)
             reason = told.get(self.reason)
             if reason is not None and isinstance(reason, str):
-                reason = encodable(reason)
+                reason = self.values.get(reason) or encodable(reason)
                 index = told.get("index")
                 into[index if type(index) is int else position] = reason
 
