@@ -2,6 +2,7 @@
 
 Sources: the SDK's own types (2.12.0), recorded traffic; semconv reference, 5.2. Anthropic's input leaves
 out what was cached. In a stream, input and cache come first and may be told again, the output comes last.
+Longer than others: a stream tells usage in two shapes, and steps are billed beside the rest.
 """
 
 from __future__ import annotations

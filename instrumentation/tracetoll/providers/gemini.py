@@ -1,7 +1,7 @@
 """Gemini's wire format: what Google's own SDKs, on Gemini and on Vertex AI, have in common.
 
 Sources: ai.google.dev/api and the types of google-genai 3.6.1; semconv reference, 5.4. Gemini counts thoughts
-beside the candidates, and what its tools brought beside the prompt.
+beside the candidates, and what its tools brought beside the prompt. Longer than others: it is told by modality.
 """
 
 from __future__ import annotations
