@@ -100,7 +100,7 @@ def _response(call: Call, response: Any, _: Waist) -> Any:
 def left(response: Any) -> None:
     """Take what came in of an HTTP response that nobody is going to read on."""
     if isinstance(getattr(response, "stream", None), Watcher):
-        response.stream.closed()
+        response.stream.closed("closed")
 
 
 def take_mapping(call: Call, headers: Mapping[str, str] | None) -> None:

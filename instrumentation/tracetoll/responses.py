@@ -6,6 +6,7 @@ response. It hands every byte on as it is. The `httpx` flavour is found through 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import sys
@@ -34,6 +35,9 @@ _WORTH_READING: Final = (
 )
 
 
+Ended = Literal["closed", "abandoned", "cancelled", "cut"]
+
+
 class Received:
     """What has come in of a raw body, read when it is complete or given up."""
 
@@ -54,7 +58,7 @@ class Received:
         if self._wanted and self._size <= _LARGEST_BODY:
             self._pieces.append(piece)
 
-    def end(self, *, complete: bool, otherwise: Literal["closed", "abandoned", "cut"] = "closed") -> None:
+    def end(self, *, complete: bool, otherwise: Ended = "closed") -> None:
         """Read what came in, and close the call; `otherwise` is how it ended if that is not all there was."""
         call = self._call
         if not call.is_open:
@@ -227,6 +231,9 @@ class Watcher:
                 if cut is not None:
                     break
                 yield piece
+        except asyncio.CancelledError:
+            received.end(complete=False, otherwise="cancelled")
+            raise
         except Exception as error:
             self._call.fail(error)
             raise
@@ -252,24 +259,29 @@ class Watcher:
 
     def close(self) -> None:
         """Close the byte stream; part of the interface of both libraries."""
-        self.closed()
+        self.closed(_how())
         self._inner.close()
 
     async def aclose(self) -> None:
         """Close the byte stream; part of the interface of both libraries."""
-        self.closed()  # first: an event loop that is about to end may never come back from the next line
+        self.closed(_how())  # first: an event loop that is about to end may never come back from the next line
         await self._inner.aclose()
 
-    def closed(self) -> None:
+    def closed(self, how: Literal["closed", "abandoned"]) -> None:
         """Tell that nobody is going to read on."""
         if self._received is not None:
-            self._received.end(complete=False)
+            self._received.end(complete=False, otherwise=how)
         elif not self._call.running:  # else the SDK closes at the end of the stream, and the tap sees it
             self._call.close_safely("closed", collected="abandoned")
 
     def __del__(self) -> None:
         if self._received is not None:
             self._received.end(complete=False, otherwise="abandoned")
+
+
+def _how() -> Literal["closed", "abandoned"]:
+    """Return how a response ends that is closed now: by a generator that goes away, or by somebody's hand."""
+    return "abandoned" if sys.exc_info()[0] is GeneratorExit else "closed"
 
 
 def _library(response: object) -> Any:

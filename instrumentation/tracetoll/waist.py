@@ -51,10 +51,10 @@ class WaistSeam:
         for response in self.waist.responses:
             _replace(patches, response.function, functools.partial(self._wrap_response, response))
         for function in self.waist.attempts:
-            _replace(patches, function, self._wrap_attempt)
-        if self.waist.threads is not None:
-            for function in self.waist.threads.functions:
-                _replace(patches, function, functools.partial(handing_on, self.waist.threads.options, self.switch))
+            _replace(patches, function, functools.partial(self._wrap_attempt, function))
+        if self.waist.handed is not None:
+            for function in self.waist.handed.functions:
+                _replace(patches, function, functools.partial(handing_on, self.waist.handed.options, self.switch))
 
     # --- asking ------------------------------------------------------------------------------
 
@@ -122,11 +122,11 @@ class WaistSeam:
 
     def caller(self, patched: Patched, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Context | None:
         """Return the context to ask in, where that is not this one."""
-        threads = self.waist.threads
-        if threads is None or not self.switch.on:
+        handed = self.waist.handed
+        if handed is None or not self.switch.on:
             return None
         with _CALLER:
-            return caller(threads.options, patched.parameters.table(args, kwargs))
+            return caller(handed.options, patched.parameters.table(args, kwargs))
         return None
 
     def adjusted(self, patched: Patched, asked: Asked) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -146,15 +146,27 @@ class WaistSeam:
 
     # --- attempts, and the HTTP response -----------------------------------------------------
 
-    def _wrap_attempt(self, original: Callable[..., Any]) -> Callable[..., Any]:
+    def _wrap_attempt(self, function: Function, original: Callable[..., Any]) -> Callable[..., Any]:
+        if function.asynchronous:
+
+            @functools.wraps(original)
+            async def trying_async(*args: Any, **kwargs: Any) -> Any:
+                self._tries()
+                return await original(*args, **kwargs)
+
+            return trying_async
+
         @functools.wraps(original)
         def trying(*args: Any, **kwargs: Any) -> Any:
-            call = current_call.get()
-            if call is not None and self.switch.on:
-                call.tries()
+            self._tries()
             return original(*args, **kwargs)
 
         return trying
+
+    def _tries(self) -> None:
+        call = current_call.get()
+        if call is not None and self.switch.on:
+            call.tries()
 
     def _wrap_response(self, response: Response, original: Callable[..., Any]) -> Callable[..., Any]:
         if response.function.asynchronous:

@@ -272,21 +272,21 @@ async def inside(manager: Any) -> AsyncIterator[Any]:
 
 
 @contextmanager
-def closing(made: Any, close: Callable[[Any], object]) -> Iterator[Any]:
+def closing(made: Any, close: Callable[[], object]) -> Iterator[Any]:
     """Yield a client, and close it in a way of its own."""
     try:
         yield made
     finally:
-        close(made)
+        close()
 
 
 @asynccontextmanager
-async def closing_async(made: Any, close: Callable[[Any], Awaitable[object]]) -> AsyncIterator[Any]:
+async def closing_async(made: Any, close: Callable[[], Awaitable[object]]) -> AsyncIterator[Any]:
     """Yield a client, and close it in a way of its own."""
     try:
         yield made
     finally:
-        await close(made)
+        await close()
 
 
 # --- asking ----------------------------------------------------------------------------------

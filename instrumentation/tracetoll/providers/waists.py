@@ -74,11 +74,12 @@ class Asks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Threads:
-    """Functions that ask from threads of the SDK's own, in which nobody knows on whose behalf.
+class Handed:
+    """Functions that ask elsewhere than where they are called, where nobody knows on whose behalf.
 
-    They, and what calls pass through, have an argument `options`, a dict that goes from one to the other: what
-    belongs to the caller is put into a copy of it.
+    They ask from threads of the SDK's own, or when the generator that they return is first iterated. They, and what
+    calls pass through, have an argument `options`, a dict that goes from one to the other: the caller's context is
+    put into a copy of it.
     """
 
     functions: tuple[Function, ...]
@@ -114,7 +115,7 @@ class Waist:
     renamed: Mapping[str, str] = field(default_factory=dict)
     attempts: tuple[Function, ...] = ()
     local: Asks | None = None
-    threads: Threads | None = None
+    handed: Handed | None = None
 
 
 def json_at(where: Path = ()) -> Event:

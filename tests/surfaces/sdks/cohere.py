@@ -20,6 +20,7 @@ def client(url: str, asynchronous: bool, *, api: str = "V2", **options: Any) -> 
     return made(api_key="none", base_url=url, httpx_client=transport, **{**once, **options})
 
 
+KINDS = ("", "Async")
 HTTP = "cohere.core.http_client"
 SDK = Sdk(
     name="cohere",
@@ -27,9 +28,11 @@ SDK = Sdk(
     client=client,
     provider="cohere",
     patched=(
-        *(f"{HTTP}:{kind}HttpClient.{name}" for kind in ("", "Async") for name in ("request", "stream")),
+        *(f"{HTTP}:{kind}HttpClient.{name}" for kind in KINDS for name in ("request", "stream")),
         f"{HTTP}:_should_retry",
         "cohere.client:Client.embed",
+        *(f"cohere.base_client:{kind}BaseCohere.{name}_stream" for kind in KINDS for name in ("chat", "generate")),
+        *(f"cohere.v2.client:{kind}V2Client.chat_stream" for kind in KINDS),
     ),
     error="cohere.core.api_error:ApiError",
     rejected=lambda status: Reply(status, json={"id": "no toll", "message": "No such toll"}),
@@ -98,16 +101,18 @@ EMBEDDINGS = Surface(
     operation="embeddings",
     span={"gen_ai.request.encoding_formats": ("float",)},
     in_counters=False,
+    priced=False,
 )
 FIRST_EMBEDDINGS = Surface(
     sdk="cohere",
     method="embed",
     path="/v1/embed",
-    arguments=EMBEDDINGS.arguments,
+    arguments={**EMBEDDINGS.arguments, "batching": False},
     operation="embeddings",
     span=EMBEDDINGS.span,
     client=FIRST,
     in_counters=False,
+    priced=False,
 )
 RERANK = Surface(
     sdk="cohere",

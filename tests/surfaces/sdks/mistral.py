@@ -19,7 +19,7 @@ def client(url: str, asynchronous: bool, *, retrying: bool = False, **options: A
             strategy="backoff", backoff=utils.BackoffStrategy(1, 10, 1.1, 60_000), retry_connection_errors=False
         )
     made = importlib.import_module(HOME).Mistral(**settings)
-    return closing_async(made, lambda one: one.__aexit__(None, None, None)) if asynchronous else made
+    return closing_async(made, lambda: made.__aexit__(None, None, None)) if asynchronous else made
 
 
 SDK = Sdk(
@@ -37,7 +37,6 @@ SDK = Sdk(
     retrying={"retrying": True},
     async_name="{}_async",
     stream_can=frozenset({"with", "response"}),
-    abandoned="closed",
 )
 CHAT = Surface(
     sdk="mistral",

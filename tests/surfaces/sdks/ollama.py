@@ -11,10 +11,9 @@ from tracetoll.local_provider import Reply
 
 def client(url: str, asynchronous: bool, **options: Any) -> Any:  # `Sdk.client` says so
     sdk = importlib.import_module("ollama")
-    # 0.4 cannot close its clients.
-    if asynchronous:
-        return closing_async(sdk.AsyncClient(host=url, verify=False, **options), lambda made: made._client.aclose())
-    return closing(sdk.Client(host=url, verify=False, **options), lambda made: made._client.close())
+    made = (sdk.AsyncClient if asynchronous else sdk.Client)(host=url, verify=False, **options)
+    http = made._client  # noqa: SLF001  # 0.4 cannot close its clients
+    return closing_async(made, http.aclose) if asynchronous else closing(made, http.close)
 
 
 SDK = Sdk(

@@ -15,9 +15,9 @@ def client(url: str, asynchronous: bool, **options: Any) -> Any:  # `Sdk.client`
     return made if asynchronous else closing(made, close)
 
 
-def close(_: object) -> None:
+def close() -> None:
     """Close what the SDK keeps open for a thread."""
-    threads = importlib.import_module("voyageai.api_resources.api_requestor")._thread_context
+    threads = importlib.import_module("voyageai.api_resources.api_requestor")._thread_context  # noqa: SLF001
     if hasattr(threads, "session"):
         threads.session.close()
 
@@ -67,6 +67,7 @@ MULTIMODAL = Surface(
     operation="embeddings",
     span={"gen_ai.usage.text.input_tokens": 5, "tracetoll.usage.image_pixel.count": 40_000},
     in_counters=False,
+    priced=False,
 )
 CONTEXTUAL = Surface(
     sdk="voyage",
@@ -83,5 +84,6 @@ RERANK = Surface(
     arguments={"query": QUESTION, "documents": ["Two euros", "Nothing"], "model": "rerank-2.5"},
     operation="rerank",
     in_counters=False,
+    priced=False,
 )
 SURFACES = (EMBED, MULTIMODAL, CONTEXTUAL, RERANK)
