@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tracetoll.errors import LimitExceeded
 
 _READING: Final = contained("reading a raw response")
+_LIBRARIES: Final = ("httpx", "httpx2")
 _LARGEST_BODY: Final = 64 * 1024 * 1024
 _WORTH_READING: Final = (
     "application/json",
@@ -80,9 +81,10 @@ class Received:
             return b""
         wanted = ("content-type", "content-encoding")
         kept = {name: value for name, value in self._response.headers.items() if name.lower() in wanted}
-        with contextlib.suppress(_library(self._response).DecodingError):
+        library = _library(self._response)
+        with contextlib.suppress(library.DecodingError):
             # The response class itself undoes gzip, deflate, br and zstd.
-            decoded: bytes = type(self._response)(200, headers=kept, content=b"".join(self._pieces)).content
+            decoded: bytes = library.Response(200, headers=kept, content=b"".join(self._pieces)).content
             return decoded
         return b""
 
@@ -285,8 +287,12 @@ def _how() -> Literal["closed", "abandoned"]:
 
 
 def _library(response: object) -> Any:
-    """Return the HTTP library of a response, `httpx` or `httpx2`."""
-    return sys.modules[type(response).__module__.partition(".")[0]]
+    """Return the HTTP library of a response, `httpx` or `httpx2`; mistralai makes a class of its own of it."""
+    return next(
+        sys.modules[name]
+        for kind in type(response).__mro__
+        if (name := kind.__module__.partition(".")[0]) in _LIBRARIES
+    )
 
 
 @cache
