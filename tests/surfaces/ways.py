@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.metadata
 import importlib.util
 import inspect
 import itertools
 import operator
 from collections.abc import Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +23,7 @@ from pydantic import BaseModel
 from tracetoll.local_provider import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 
 
 How = Literal["whole", "stream", "helper", "raw", "streaming response", "raw stream", "streaming response stream"]
@@ -71,7 +72,7 @@ class Sdk:
     rejected: Callable[[int], Reply] = rejected
     """A reply of a status, in the provider's format."""
     error_type: str = "bad_toll"
-    """What is told of it, and of an error in a stream."""
+    """What is told of it, and of an error in a stream; `{}` stands for the HTTP status."""
     retrying: Mapping[str, Any] | None = None
     """Options of a client that asks three times; None if the SDK never asks again."""
     ways: tuple[How, ...] = ("whole", "stream")
@@ -131,6 +132,10 @@ class Surface:
     in_counters: bool = True
     in_metrics: bool = True
     priced: bool = True
+    answer_id: tuple[str, ...] | None = None
+    answer_model: tuple[str, ...] | None = None
+    """Where in an answer of this surface its id and model stand, if not where the SDK's others have them: dotted
+    paths, of which the first that is there counts."""
 
     @property
     def name(self) -> str:
@@ -170,6 +175,14 @@ def stainless_patched(module: str) -> tuple[str, ...]:
     """Return what is patched of an SDK made by Stainless."""
     clients = ("SyncAPIClient", "AsyncAPIClient")
     return tuple(f"{module}._base_client:{name}.{one}" for name in clients for one in ("request", "_process_response"))
+
+
+def major(distribution: str) -> int:
+    """Return which major version of an SDK is installed, 0 if none is."""
+    try:
+        return int(importlib.metadata.version(distribution).partition(".")[0])
+    except importlib.metadata.PackageNotFoundError:
+        return 0
 
 
 def client(sdk: str, url: str, *, asynchronous: bool = False, **options: Any) -> Any:
@@ -256,6 +269,24 @@ async def inside(manager: Any) -> AsyncIterator[Any]:
         finally:
             if hasattr(manager, "close"):
                 await settled(manager.close())
+
+
+@contextmanager
+def closing(made: Any, close: Callable[[], object]) -> Iterator[Any]:
+    """Yield a client, and close it in a way of its own."""
+    try:
+        yield made
+    finally:
+        close()
+
+
+@asynccontextmanager
+async def closing_async(made: Any, close: Callable[[], Awaitable[object]]) -> AsyncIterator[Any]:
+    """Yield a client, and close it in a way of its own."""
+    try:
+        yield made
+    finally:
+        await close()
 
 
 # --- asking ----------------------------------------------------------------------------------

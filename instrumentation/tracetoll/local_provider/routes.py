@@ -8,7 +8,18 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final, Literal, TypeAlias
 
-from tracetoll.local_provider import anthropic, openai_chat, openai_jobs, openai_media, openai_responses, text
+from tracetoll.local_provider import (
+    anthropic,
+    cohere,
+    mistral,
+    ollama,
+    openai_chat,
+    openai_jobs,
+    openai_media,
+    openai_responses,
+    text,
+    voyage,
+)
 from tracetoll.local_provider.answers import Memory
 from tracetoll.local_provider.wire import Received, Reply, unique
 
@@ -28,8 +39,31 @@ class Route:
     answer: BuiltIn
 
 
-# The first that fits counts.
+# The first that fits counts. Paths that several providers have begin with the name of all but OpenAI.
 ROUTES: Final = (
+    Route("POST", "/mistral/v1/chat/completions", mistral.chat),
+    Route("POST", "/mistral/v1/agents/completions", mistral.chat),
+    Route("POST", "/mistral/v1/fim/completions", mistral.chat),
+    Route("POST", "/mistral/v1/conversations", mistral.conversation),
+    Route("POST", "/mistral/v1/conversations/{id}", mistral.conversation),
+    Route("POST", "/mistral/v1/embeddings", mistral.embedding),
+    Route("POST", "/mistral/v1/ocr", mistral.pages),
+    Route("POST", "/mistral/v1/audio/transcriptions", mistral.heard),
+    Route("POST", "/voyage/v1/embeddings", voyage.embedding),
+    Route("POST", "/voyage/v1/contextualizedembeddings", voyage.contextual),
+    Route("POST", "/voyage/v1/multimodalembeddings", voyage.multimodal),
+    Route("POST", "/voyage/v1/rerank", voyage.reranking),
+    Route("POST", "/v2/chat", cohere.chat),
+    Route("POST", "/v1/chat", cohere.first_chat),
+    Route("POST", "/v1/generate", cohere.generated),
+    Route("POST", "/v1/embed", cohere.embedding),
+    Route("POST", "/v2/embed", cohere.embedding),
+    Route("POST", "/v1/rerank", cohere.reranking),
+    Route("POST", "/v2/rerank", cohere.reranking),
+    Route("POST", "/api/chat", ollama.chat),
+    Route("POST", "/api/generate", ollama.generated),
+    Route("POST", "/api/embed", ollama.embedding),
+    Route("POST", "/api/embeddings", ollama.old_embedding),
     Route("POST", "/v1/messages", anthropic.message),
     Route("POST", "/v1/messages/count_tokens", anthropic.token_count),
     Route("POST", "/v1/messages/batches", anthropic.batch),
