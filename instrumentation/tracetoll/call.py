@@ -203,6 +203,8 @@ class Call:
         if value and isinstance(value, str):
             self.response_model = encodable(value)
         self.read_usage(told, answer)
+        if answer.metered:
+            self.read_metered(told.get(answer.metered))
         if answer.finish is not None:
             answer.finish.read(told, self.finish)
         if answer.error and told.get(answer.error[0]) is not None:
@@ -218,13 +220,18 @@ class Call:
         if usage_map is None:
             return False
         for where in answer.usage:
-            found = node.get(where[0])
+            found = node.get(where[0]) if where else node
             if found is not None and len(where) > 1:
                 found = dig(found, where[1:])
             if found is not None:
                 usage_map.read(found, self.reading)
                 return True
         return False
+
+    def read_metered(self, node: object) -> None:
+        """Take what whoever serves the model says to have metered."""
+        if self.surface.metered is not None and node is not None:
+            self.surface.metered.read_spare(node, self.reading)
 
     # --- the one end -------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ from tracetoll.targets import Target
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Tracer
@@ -475,13 +475,15 @@ class Engine:
 
     def read_headers(self, call: Call, response: Any) -> None:
         """Take the rate limits and the request id from a response's headers."""
-        if response is not None:
+        if response is not None and hasattr(response, "headers"):  # botocore's errors have a dict there
             with _HEADERS:
                 self.take_headers(call, response.headers.raw)
 
-    def take_headers(self, call: Call, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+    def take_headers(self, call: Call, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         """Take what the headers of a response tell: rate limits, the request's id, token counts."""
         with _HEADERS:
+            if call.surface.metered is not None:
+                call.read_metered({name.decode("latin-1"): int(value) for name, value in pairs if value.isdigit()})
             seen = headers.read(pairs, call.target.provider)
             if seen.request_id is not None:
                 call.request_id = seen.request_id
