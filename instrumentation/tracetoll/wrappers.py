@@ -7,7 +7,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tracetoll.bodies import Parameters
-from tracetoll.carriers import passed_on, passed_on_async, taken
+from tracetoll.carriers import fail, passed_on, passed_on_async, taken
 from tracetoll.streams import AsyncTap, SyncTap
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _sync(seam: Seam, patched: Patched) -> Callable[..., Any]:
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
-            call.fail(error)
+            fail(call, error, seam.waist)
             raise
         finally:
             call.leave(entered)
@@ -111,7 +111,7 @@ def _async(seam: Seam, patched: Patched) -> Callable[..., Any]:
         try:
             result = await original(*args, **kwargs)
         except BaseException as error:
-            call.fail(error)
+            fail(call, error, seam.waist)
             raise
         finally:
             call.leave(entered)
