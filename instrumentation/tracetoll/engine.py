@@ -56,6 +56,8 @@ _STARTS_KEPT: Final = 2048
 _PENDING: Final = frozenset({"queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling"})
 _RECEIVED: Final = frozenset({"done", "closed", "abandoned"})
 _FAILED: Final = frozenset({"failed", "expired"})
+# Bedrock's answers name the model only; prices differ by the region that the name asked begins with.
+_PRICED_AS_ASKED: Final = frozenset({"aws.bedrock"})
 _WITH_ERROR: Final = frozenset({"failed", "refused", "cut"})
 
 
@@ -516,10 +518,13 @@ class Engine:
     def _cost(self, call: Call, usage: Usage) -> Cost:
         tier = call.attributes.get(a.SERVICE_TIER) or call.attributes.get(a.OPENAI_RESPONSE_SERVICE_TIER)
         batch = tier == "batch" or call.surface.batch
-        asked = Asked(call.target.provider, call.response_model or call.model, str(tier) if tier else None, batch)
+        first, second = call.response_model or call.model, call.model
+        if call.target.provider in _PRICED_AS_ASKED:
+            first, second = second, first
+        asked = Asked(call.target.provider, first, str(tier) if tier else None, batch)
         cost = self.prices.cost(usage, asked, details=self._details)
-        if cost.status == "unpriced" and asked.model != call.model:
-            cost = self.prices.cost(usage, asked._replace(model=call.model), details=self._details)
+        if cost.status == "unpriced" and first != second:
+            cost = self.prices.cost(usage, asked._replace(model=second), details=self._details)
         return cost
 
     @staticmethod
