@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _READING: Final = contained("reading a body")
 _LARGEST_BODY: Final = 64 * 1024 * 1024
+_BODIES: Final = {"StreamingBody", "HttpxStreamingBody"}
 
 
 def take(call: Call, result: Any, waist: Waist) -> None:
@@ -36,10 +37,7 @@ def take(call: Call, result: Any, waist: Waist) -> None:
         if "EventStream" in names:
             _tap(call, value, waist)
             return
-        if "HttpxStreamingBody" in names:
-            watch(value.__wrapped__, call, raw=True)
-            return
-        if "StreamingBody" in names:
+        if names & _BODIES:
             _listen(call, value, result)
             return
     call.answered(result)
@@ -88,6 +86,11 @@ class Watched(wrapt.ObjectProxy):  # type: ignore[type-arg]  # generic from wrap
         self.__wrapped__.close()
         self._self_closed()
 
+    async def aclose(self) -> None:
+        """Close the response, where that has to be awaited."""
+        await self.__wrapped__.aclose()
+        self._self_closed()
+
     def _self_closed(self) -> None:
         self._self_call.close_safely("closed")
 
@@ -99,12 +102,17 @@ def _listen(call: Call, body: Any, result: Any) -> None:
     """Have a body read when the application has read it."""
     length = get(get(get(result, "ResponseMetadata"), "HTTPHeaders"), "content-length")
     pieces = Pieces(call, int(length) if str(length).isdecimal() else None)
-    if isinstance(body, wrapt.ObjectProxy):
-        response = body.__wrapped__
+    # What it reads from; those of aiobotocore before 3.0 are proxies of it.
+    where = "__wrapped__" if isinstance(body, wrapt.ObjectProxy) else "_raw_stream"
+    response: Any = getattr(body, where)
+    library = type(response).__module__.partition(".")[0]
+    if library.startswith("httpx"):
+        watch(response, call, raw=True)
+    elif library == "aiohttp":
         response.content = Content(response.content, pieces)
-        body.__wrapped__ = AsyncBody(response, call, pieces)
+        setattr(body, where, AsyncBody(response, call, pieces))
     else:
-        body._raw_stream = Body(body._raw_stream, call, pieces)  # noqa: SLF001  # what it reads from
+        setattr(body, where, Body(response, call, pieces))
 
 
 class Pieces:
