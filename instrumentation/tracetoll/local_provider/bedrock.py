@@ -69,8 +69,7 @@ def invoke_stream(received: Received, memory: Memory) -> Reply:
         return Reply.aws_error(400, "ValidationException", "The model is unsupported for streaming.")
     events = list(streamed(whole))
     events[-1] = {**events[-1], "amazon-bedrock-invocationMetrics": _metered(whole)}
-    packed = [("chunk", {"bytes": base64.b64encode(compact(one).encode()).decode(), "p": "abc"}) for one in events]
-    return Reply(events=packed, headers=STREAM)
+    return Reply(events=[("chunk", one) for one in events], headers=STREAM)
 
 
 def token_count(received: Received, _: Memory) -> Reply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json as json_format
 import struct
 import uuid
@@ -56,8 +57,11 @@ def _block(name: str | None, data: Json) -> bytes:
 def aws_message(name: str, data: Json) -> bytes:
     """Return an event as a message of AWS's event streams: two lengths, headers, JSON, and a sum after each half.
 
-    A name that ends in "Exception" makes it an error. (AWS's specification "Amazon Event Stream")
+    A name that ends in "Exception" makes it an error. What a model says in its own format is packed into a "chunk".
+    (AWS's specification "Amazon Event Stream")
     """
+    if name == "chunk" and "bytes" not in data:
+        data = {"bytes": base64.b64encode(compact(data).encode()).decode(), "p": "abcdef"}
     kind = "exception" if name.endswith("Exception") else "event"
     told = {f":{kind}-type": name, ":content-type": JSON_TYPE, ":message-type": kind}
     headers = b"".join(
