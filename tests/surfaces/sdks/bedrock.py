@@ -35,6 +35,7 @@ SDK = Sdk(
     model="modelId",
     request_id=("x-amzn-requestid",),
     stream_can=frozenset({"close"}),
+    leaves_sockets=True,
 )
 CLAUDE = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 MESSAGES = [{"role": "user", "content": [{"text": QUESTION}]}]
@@ -44,7 +45,7 @@ CONVERSE = Surface(
     path="/converse",
     arguments={
         "modelId": CLAUDE,
-        "system": [{"text": LONG}, {"cachePoint": {"type": "default"}}],
+        "system": [{"text": LONG}],
         "messages": MESSAGES,
         "inferenceConfig": {"maxTokens": 500, "temperature": 0.5, "topP": 0.9, "stopSequences": ["END"]},
         "guardrailConfig": {"guardrailIdentifier": "gr-toll", "guardrailVersion": "1"},
