@@ -9,6 +9,7 @@ import copy
 import inspect
 import json
 from collections.abc import Mapping
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from tracetoll.providers.waists import json_of
@@ -47,13 +48,28 @@ class Parameters:
 
 def read(body: Body, table: Arguments) -> Mapping[str, Any]:
     """Return the fields of a request."""
+    told = _fields(body, table)
+    for where in body.beside:
+        found = dig_any(table, where)
+        if found is not None:
+            told = {where[-1]: found, **told}
+    return told
+
+
+def _fields(body: Body, table: Arguments) -> Mapping[str, Any]:
+    """Return what the request itself says."""
     found = dig_any(table, body.at)
     if body.form == "object":
         return view(found)
     if body.form == "request":
         found = getattr(found, "_content", None)  # the public property raises where a body is streamed
-    told = json_of(found)
+    told = json_of(_content(found))
     return told if isinstance(told, dict) else {}
+
+
+def _content(found: Any) -> Any:
+    """Return what a file in memory holds, anything else as it is."""
+    return found.getvalue() if isinstance(found, BytesIO) else found
 
 
 def model(body: Body, table: Arguments) -> Any:
@@ -68,13 +84,16 @@ def changed(body: Body, table: Arguments, changes: Mapping[str, Any]) -> Argumen
         table = _table_with(table, body.model, inside.pop("model"))
     if not inside:
         return table
-    fields = with_changes(read(body, table), inside)
+    told = _fields(body, table)
+    if not told and body.form != "object":
+        return table  # what cannot be read is sent as it is
+    fields = with_changes(told, inside)
     if body.form == "object":
         return _table_with(table, body.at, fields) if body.at else {**table, **fields}
     text = json.dumps(fields)
     if body.form == "json":
-        told = dig_any(table, body.at)
-        return _table_with(table, body.at, text.encode() if isinstance(told, bytes | bytearray) else text)
+        given = dig_any(table, body.at)
+        return _table_with(table, body.at, text if isinstance(given, str) else text.encode())
     return _table_with(table, body.at, _request_with(dig_any(table, body.at), text.encode()))
 
 

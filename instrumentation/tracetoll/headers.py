@@ -27,6 +27,7 @@ def _header_table() -> dict[bytes, tuple[str, str]]:
     table: dict[bytes, tuple[str, str]] = {
         b"x-request-id": ("", "request_id"),
         b"request-id": ("", "request_id"),
+        b"x-amzn-requestid": ("", "request_id"),
         b"x-ms-served-model": ("", "served_model"),
     }
     for wire, kind in _KINDS.items():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll import bodies
@@ -21,13 +22,14 @@ from tracetoll.targets import Targets
 from tracetoll.wrappers import Asked, Patched, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextvars import Context
     from types import ModuleType
 
     from tracetoll.engine import Engine
     from tracetoll.patching import Patches, Switch
     from tracetoll.providers.waists import Function, Response, Waist
+    from tracetoll.providers.words import Surface
     from tracetoll.targets import Target
 
 _RESPONSE: Final = contained("looking at a response")
@@ -69,14 +71,16 @@ class WaistSeam:
             if route is None or self._answers_itself(table):
                 return None
             body = self.waist.bodies.get(key, self.waist.body)
+            fields = bodies.read(body, table)
+            model = route.model or text(bodies.model(body, table))
             streams = function.streams
             streaming = streams if isinstance(streams, bool) else bool(dig_any(table, streams))
             call = self.engine.open(
-                route.surface,
+                self._of_family(key, model, fields) or route.surface,
                 self._target(table),
-                bodies.read(body, table),
+                fields,
                 streaming=streaming or key in self.waist.streamed,
-                model=route.model or text(bodies.model(body, table)),
+                model=model,
             )
             return None if call is None else Asked(call, args, kwargs, table, body, route.model)
         except LimitExceeded:
@@ -103,6 +107,15 @@ class WaistSeam:
             return "", self._routes.find(told[0], told[1])
         surface = self.waist.surfaces.get(told[0])
         return told[0], None if surface is None else Route(surface)
+
+    def _of_family(self, key: str, model: str | None, fields: Mapping[str, Any]) -> Surface | None:
+        """Return the surface of a model's family; None if there are none, or it is of no family."""
+        for family in self.waist.families.get(key, ()):
+            if family.has and not fields.get(family.has):
+                continue
+            if any(fnmatchcase(model or "", pattern) for pattern in family.models):
+                return family.surface
+        return None
 
     def _target(self, table: bodies.Arguments) -> Target:
         url: Any = dig_any(table, self.waist.base_url) if self.waist.base_url else None

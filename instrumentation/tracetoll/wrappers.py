@@ -7,7 +7,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from tracetoll.bodies import Parameters
-from tracetoll.carriers import left, passed_on, passed_on_async, taken
+from tracetoll.carriers import fail, left, passed_on, passed_on_async, taken
 from tracetoll.safety import contained
 from tracetoll.streams import AsyncTap, SyncTap
 
@@ -102,7 +102,7 @@ def _sync(seam: Seam, patched: Patched) -> Callable[..., Any]:
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
-            call.fail(error)
+            fail(call, error, seam.waist)
             raise
         finally:
             call.leave(entered)
@@ -129,7 +129,7 @@ def _async(seam: Seam, patched: Patched) -> Callable[..., Any]:
         try:
             result = await original(*args, **kwargs)
         except BaseException as error:
-            call.fail(error)
+            fail(call, error, seam.waist)
             raise
         finally:
             call.leave(entered)

@@ -90,6 +90,8 @@ class Sdk:
     """A stream asks when the first part of it is read."""
     abandoned: str = "abandoned"
     """How a call ended whose stream is forgotten: a generator is closed then."""
+    leaves_sockets: bool = False
+    """A stream that is forgotten leaves its socket open, with or without us, and the garbage collection warns of it."""
     apart: bool = False
     """It cannot be installed beside the others: `make test-apart` runs its tests."""
 
@@ -240,7 +242,9 @@ async def each(of: Any) -> AsyncIterator[Any]:
 async def read(stream: Any, number: int) -> None:
     """Read so many parts of any kind of stream."""
     if hasattr(stream, "__aiter__"):
-        parts = stream if hasattr(stream, "__anext__") else aiter(stream)
+        # aiobotocore's stream calls what makes its iterators by the name of what an iterator has.
+        own = hasattr(stream, "__anext__") and not inspect.isasyncgenfunction(type(stream).__anext__)
+        parts = stream if own else aiter(stream)
         for _ in range(number):
             await anext(parts)
     else:

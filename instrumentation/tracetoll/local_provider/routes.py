@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -10,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 from tracetoll.local_provider import (
     anthropic,
+    bedrock,
     cohere,
     mistral,
     ollama,
@@ -24,7 +26,7 @@ from tracetoll.local_provider.answers import Memory
 from tracetoll.local_provider.wire import Received, Reply, unique
 
 BuiltIn: TypeAlias = Callable[[Received, Memory], Reply]
-Format: TypeAlias = Literal["anthropic", "openai"]
+Format: TypeAlias = Literal["anthropic", "bedrock", "openai"]
 
 REQUESTS_PER_MINUTE: Final = 10_000
 TOKENS_PER_MINUTE: Final = 2_000_000
@@ -69,6 +71,12 @@ ROUTES: Final = (
     Route("POST", "/v1/messages/batches", anthropic.batch),
     Route("GET", "/v1/messages/batches/{id}", anthropic.fetched),
     Route("GET", "/v1/messages/batches/{id}/results", anthropic.results),
+    Route("POST", "/converse", bedrock.converse),
+    Route("POST", "/converse-stream", bedrock.converse_stream),
+    Route("POST", "/invoke", bedrock.invoke),
+    Route("POST", "/invoke-with-response-stream", bedrock.invoke_stream),
+    Route("POST", "/count-tokens", bedrock.token_count),
+    Route("POST", "/agents/{id}/agentAliases/{id}/sessions/{id}/text", bedrock.agent),
     Route("POST", "/chat/completions", openai_chat.chat),
     Route("POST", "/completions", openai_chat.completion),
     Route("POST", "/responses", openai_responses.response),
@@ -102,7 +110,7 @@ def _pattern(suffix: str) -> re.Pattern[str]:
 
 def built_in(received: Received, memory: Memory) -> Reply:
     """Return the provider's own answer and headers; 404 for a path that has none."""
-    spoken: Format = "anthropic" if _anthropic(received) else "openai"
+    spoken: Format = "anthropic" if _anthropic(received) else "bedrock" if bedrock.spoken(received) else "openai"
     for route in ROUTES:
         if route.method == received.method and ends_with(received.path, route.suffix):
             with memory.lock:
@@ -145,6 +153,10 @@ def _anthropic_headers(memory: Memory) -> dict[str, str]:
     return headers
 
 
+def _bedrock_headers(_: Memory) -> dict[str, str]:
+    return {"x-amzn-requestid": str(uuid.uuid4())}
+
+
 def _limits(memory: Memory) -> tuple[tuple[str, int, int], ...]:
     """Return unit, limit and what is used of it; a limit that is used up starts again."""
     return (
@@ -170,11 +182,17 @@ def _anthropic_not_found(_: Received) -> Reply:
     return Reply.anthropic_error(404, "not_found_error", "Not Found")
 
 
+def _bedrock_not_found(_: Received) -> Reply:
+    return Reply.aws_error(404, "UnknownOperationException", "Not Found")
+
+
 HEADERS: Final[Mapping[Format, Callable[[Memory], dict[str, str]]]] = {
     "anthropic": _anthropic_headers,
+    "bedrock": _bedrock_headers,
     "openai": _openai_headers,
 }
 NOT_FOUND: Final[Mapping[Format, Callable[[Received], Reply]]] = {
     "anthropic": _anthropic_not_found,
+    "bedrock": _bedrock_not_found,
     "openai": _openai_not_found,
 }

@@ -49,12 +49,26 @@ class Body:
     """Where the request stands among the arguments; () is all of them.
 
     `form`: "object", a mapping or an SDK's object; "json", a JSON document; "request", an HTTP request of httpx
-    whose content is one. `model` is where the model is told, among the arguments, if not in the request.
+    whose content is one. `model` is where the model is told, among the arguments, if not in the request. `beside` are
+    arguments that are read as if they stood in the request, by the last part of their paths.
     """
 
     at: Path = ()
     form: Literal["object", "json", "request"] = "object"
     model: Path = ()
+    beside: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Family:
+    """The surface of some models, where one function speaks a format of its own for each maker of models.
+
+    A model belongs to it whose name fits one of the patterns, and whose request has something in the field `has`.
+    """
+
+    surface: Surface
+    models: tuple[str, ...] = ("*",)
+    has: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -93,9 +107,11 @@ class Waist:
     `key` are the arguments that, joined by a space, name the surface: one is looked up in `surfaces` as it is,
     two are a method and a URL. `streamed` are keys whose calls always stream. `base_url` is where the host can be
     read among the arguments. `event` is what an answer, or an element of a stream, holds to be read; `headers`
-    is where on an answer the response's headers are. `error_codes` are where the provider's code of an error can
-    stand: on an exception, or in the body of an HTTP response. `attempts` are functions that the SDK calls once for
-    each of its attempts. `local` tells whether the SDK answers by itself, without a provider.
+    is where on an answer the response's headers are, `retries` how often was tried again, and `error_answer`
+    where an exception has what has the same. `families` are looked through first, by key; the first that fits counts.
+    `error_codes` are where the provider's code of an error can stand: on an exception, or in the body of an HTTP
+    response. `attempts` are functions that the SDK calls once for each of its attempts. `local` tells whether the
+    SDK answers by itself, without a provider.
     """
 
     name: str
@@ -110,6 +126,9 @@ class Waist:
     base_url: Path = ()
     event: Event | None = None
     headers: Path = ()
+    retries: Path = ()
+    error_answer: Path = ()
+    families: Mapping[str, tuple[Family, ...]] = field(default_factory=dict)
     responses: tuple[Response, ...] = ()
     error_codes: tuple[Path, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
@@ -123,6 +142,16 @@ def json_at(where: Path = ()) -> Event:
 
     def event(of: object) -> object:
         return json_of(dig(of, where) if where else of)
+
+    return event
+
+
+def json_inside(where: Path) -> Event:
+    """Return what reads the JSON text at a path of an object, and an object that has none there as it is."""
+
+    def event(of: object) -> object:
+        told = dig(of, where)
+        return of if told is None else json_of(told)
 
     return event
 

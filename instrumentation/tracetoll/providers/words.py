@@ -143,6 +143,18 @@ class Status:
         into[0] = found
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class OneOf:
+    """Several ways, of which an answer knows one: a surface that speaks the formats of several providers."""
+
+    ways: tuple[Finish, ...]
+
+    def read(self, node: object, into: dict[int, str]) -> None:
+        """Add the reasons that any of the ways finds."""
+        for way in self.ways:
+            way.read(node, into)
+
+
 # --- answers and events ---------------------------------------------------------------------
 
 
@@ -156,9 +168,12 @@ class Answer:
     id: str = "id"
     model: str = "model"
     usage: tuple[Path, ...] = (("usage",),)
+    """Where the usage object may be: the first that is there counts; () is the answer itself."""
     usage_map: UsageMap | None = None
     """How to read usage here, where that is not the surface's way."""
     finish: Finish | None = None
+    metered: str = ""
+    """Where whoever serves the model says what they have metered; see `Surface.metered`."""
     error: Path = ()
     status: str = ""
     attributes: Request = field(default_factory=dict)
@@ -181,6 +196,8 @@ class Events:
     kind: str | None = None
     parts: Mapping[str, Part] = field(default_factory=dict)
     errors: Mapping[str, Path] = field(default_factory=dict)
+    otherwise: Part | None = None
+    """What an event is whose type is not listed, or that has none."""
     usage_on_request: str | None = None
     """The request field that makes the provider send usage in a stream, as `field.flag`."""
 
@@ -196,6 +213,9 @@ class Surface:
 
     operation: str
     usage: UsageMap | None = None
+    metered: UsageMap | None = None
+    """How to read what whoever serves the model has metered, in the response's headers or at `Answer.metered`: it
+    stands for what the answer itself does not tell."""
     request: Request = field(default_factory=dict)
     answer: Answer = field(default_factory=Answer)
     events: Events | None = None
@@ -203,6 +223,8 @@ class Surface:
     output_caps: tuple[str, ...] = ()
     """Fields of a request that cap its output (dotted paths); the provider's own first, last what hosts know that
     are compatible with it."""
+    adds_cap: bool = True
+    """Whether a request without a cap may be given one: it is known which of these fields this model takes."""
     choices: Path = ("n",)
     """The field of a request that tells how many answers are wanted, each as long as the cap."""
     longest_answers: Mapping[str, int] = field(default_factory=dict)
