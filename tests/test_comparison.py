@@ -63,6 +63,7 @@ def test_the_page_is_what_the_data_and_the_provider_files_say() -> None:
     page = comparison.PAGE.read_text()
 
     assert page == comparison.page(page), "run make providers"
+    assert page.count(f"on {DATA['read']},") == page.count(f"on {DATA['baseline']['date']} ") == 1
 
 
 def test_we_count_what_others_count_or_say_why_not() -> None:

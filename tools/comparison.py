@@ -34,7 +34,7 @@ DATA = ROOT / "docs" / "comparison.toml"
 SECTION = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 WIDTH = 150
 
-COUNTED, ESTIMATED, SEEN, ABSENT = "●", "~", "○", "-"
+COUNTED, ESTIMATED, SEEN, UNREAD, ABSENT = "●", "~", "○", "?", "-"
 # What a row says of a package, and how that is marked; the first that is said holds for the column.
 SAID = {"reads": COUNTED, "estimates": ESTIMATED, "spans": SEEN}
 BASELINE = (
@@ -58,6 +58,7 @@ class Row:
     ours: tuple[str, ...]
     counts: frozenset[str]
     said: Mapping[str, Mapping[str, str]]
+    unread: frozenset[str] = frozenset()
     reason: str = ""
     note: str = ""
 
@@ -76,7 +77,7 @@ class Row:
         for said, mark in SAID.items():
             if any(packages[package]["column"] == column for package in self.said[said]):
                 return mark
-        return ABSENT
+        return UNREAD if column in self.unread else ABSENT
 
     def our_mark(self) -> str:
         """Return our own mark: the worst of all surfaces that the row names."""
@@ -98,6 +99,7 @@ def rows(sdk: Mapping[str, Any]) -> list[Row]:
             ours=tuple(row["ours"]),
             counts=frozenset(row.get("counts", ())),
             said={said: row.get(said, {}) for said in SAID},
+            unread=frozenset(row.get("unread", ())),
             reason=row.get("reason", ""),
             note=row.get("note", ""),
         )
