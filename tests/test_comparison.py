@@ -17,7 +17,7 @@ AWAITED_FILES = {
     "aleph-alpha-client",
     "azure_ai_inference",
     "bedrock",
-    "cerebras-cloud-sdk",
+    "cerebras",
     "claude-agent-sdk",
     "cohere",
     "google-cloud-aiplatform",
@@ -37,7 +37,7 @@ AWAITED_FILES = {
     "sarvamai",
     "together",
     "voyage",
-    "writer-sdk",
+    "writer",
 }
 # Rows that are not counted yet by a file that is there.
 AWAITED = {
