@@ -27,7 +27,7 @@ help:
 	@echo "make bench    what a call costs, and whether memory grows"
 	@echo "make side-by-side  run beside other packages, and write docs/side-by-side.md"
 	@echo "make semconv  write constants and tables from semconv/registry"
-	@echo "make providers  write docs/providers.md from the provider files"
+	@echo "make providers  write docs/providers.md and docs/comparison.md"
 	@echo "make build    sdist and wheel, into dist/"
 
 demo:
@@ -59,6 +59,7 @@ lint:
 	"$$bin/mypy"; \
 	"$$python" semconv/generate.py --check; \
 	"$$python" tools/providers.py --check; \
+	"$$python" tools/comparison.py --check; \
 	if grep -q 'importlinter.contracts' pyproject.toml; then "$$bin/lint-imports"; fi
 
 format:
@@ -72,7 +73,7 @@ semconv:
 	$(call in,newest) "$$python" semconv/generate.py
 
 providers:
-	$(call in,newest) "$$python" tools/providers.py
+	$(call in,newest) "$$python" tools/providers.py; "$$python" tools/comparison.py
 
 build:
 	$(call in,newest) "$$python" -m build --outdir dist

@@ -11,16 +11,17 @@ import difflib
 import importlib
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracetoll import usage as u
 from tracetoll.providers.index import KNOWN
 from tracetoll.providers.words import Observed
-from tracetoll.usage import COUNTS, PROVIDER_COST, Either, Parts, Scaled, UsageMap
+from tracetoll.usage import COUNTS, PROVIDER_COST, Either, Parts, UsageMap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from tracetoll.providers.index import Sdk
     from tracetoll.providers.words import Surface
@@ -72,14 +73,12 @@ def _named(rules: Iterable[Any]) -> Iterator[str]:
     for rule in rules:
         if isinstance(rule, str):
             yield rule
-        elif isinstance(rule, Scaled):
-            yield rule.name
-        elif isinstance(rule, Either):
-            yield rule.number.name
+        elif isinstance(rule, Mapping):
+            yield from _named(rule.values())
         elif isinstance(rule, Parts):
             yield from rule.kinds.values()
         else:
-            yield from _named(rule.values())
+            yield (rule.number if isinstance(rule, Either) else rule).name
 
 
 def surfaces(seams: Iterable[Any]) -> Iterator[tuple[str, Surface]]:
