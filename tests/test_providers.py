@@ -41,14 +41,16 @@ def shape(lines: list[str]) -> list[str]:
 
 
 def runs(lines: list[str]) -> set[tuple[str, ...]]:
-    return {tuple(lines[start : start + RUN]) for start in range(len(lines) - RUN + 1)}
+    """Return every six lines; not those of a mere translation of words, which nothing but a table can say."""
+    every = {tuple(lines[start : start + RUN]) for start in range(len(lines) - RUN + 1)}
+    return {run for run in every if sum(any(map(str.isalpha, line)) for line in run) >= RUN // 2}
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_provider_file_is_small_or_says_why_not(name: str) -> None:
     text = (PROVIDERS / f"{name}.py").read_text()
 
-    assert len(text.splitlines()) <= SMALL or "Longer than others:" in " ".join(
+    assert len(text.splitlines()) <= SMALL or "Longer than" in " ".join(
         (ast.get_docstring(ast.parse(text)) or "").split()
     )
 

@@ -66,19 +66,21 @@ PRICED_BY: Final = {
 MESSAGE: Final = Answer(finish=Reason(("stop_reason",), REASONS), attributes=PRICED_BY)
 DELTA: Final = Answer(id="", model="", finish=Reason(("delta", "stop_reason"), REASONS), attributes=PRICED_BY)
 
+EVENTS: Final = Events(
+    kind="type",
+    parts={
+        "message_start": Part(("message",), replace(MESSAGE, usage_map=USAGE_AT_START)),
+        "message_delta": Part((), DELTA),
+    },
+    errors={"error": ("error", "type")},
+)
+
 MESSAGES: Final = Surface(
     operation="chat",
     usage=USAGE,
     request=REQUEST,
     answer=MESSAGE,
-    events=Events(
-        kind="type",
-        parts={
-            "message_start": Part(("message",), replace(MESSAGE, usage_map=USAGE_AT_START)),
-            "message_delta": Part((), DELTA),
-        },
-        errors={"error": ("error", "type")},
-    ),
+    events=EVENTS,
     output_caps=("max_tokens",),
     content="anthropic.messages",
 )

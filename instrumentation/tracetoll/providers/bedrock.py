@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from tracetoll import usage as u
-from tracetoll.providers.anthropic import DELTA, MESSAGE, USAGE_AT_START
+from tracetoll.providers.anthropic import EVENTS as CLAUDE_EVENTS
 from tracetoll.providers.anthropic import REQUEST as CLAUDE_REQUEST
 from tracetoll.providers.anthropic import USAGE as CLAUDE_USAGE
 from tracetoll.providers.bedrock_agents import AGENTS
@@ -151,15 +151,7 @@ CHAT: Final = Surface(
             )
         ),
     ),
-    events=Events(
-        kind="type",
-        parts={
-            "message_start": Part(("message",), replace(MESSAGE, usage_map=USAGE_AT_START)),
-            "message_delta": Part((), DELTA),
-        },
-        errors={"error": ("error", "type")},
-        otherwise=Part(),
-    ),
+    events=replace(CLAUDE_EVENTS, otherwise=Part()),
     output_caps=(
         *("max_tokens_to_sample", "max_gen_len", "maxTokens", "textGenerationConfig.maxTokenCount"),
         *("inferenceConfig.maxTokens", "inferenceConfig.max_new_tokens", "max_completion_tokens", "max_tokens"),

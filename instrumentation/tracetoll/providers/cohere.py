@@ -2,6 +2,7 @@
 
 Sources: the SDK's sources and types (5.5.8 to 7.3), recorded traffic; semconv reference, 4.5 and 5.5. What is billed
 counts, not what was consumed; `cached_tokens` are a part of the latter, so they are not told as read from a cache.
+Longer than 80 lines: two APIs with shapes of their own, and what is billed beside what is consumed.
 """
 
 from __future__ import annotations
