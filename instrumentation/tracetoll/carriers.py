@@ -51,6 +51,22 @@ def _answer(call: Call, result: Any, waist: Waist) -> Any:
     return result
 
 
+def _first(call: Call, result: Any, waist: Waist) -> Any:
+    """Take the first part of a tuple."""
+    return (_answer(call, result[0], waist), *result[1:])
+
+
+def _iterating(call: Call, result: Any, waist: Waist) -> Any:
+    """Take a stream object that keeps what it iterates in `_iterator`, and its HTTP response; or an answer."""
+    if not hasattr(result, "_iterator"):
+        return _answer(call, result, waist)
+    call.engine.read_headers(call, result.response)
+    tap = AsyncTap if hasattr(result, "__anext__") else SyncTap
+    tapped = result._iterator = tap(result._iterator, call, waist.event)  # noqa: SLF001  # see the docstring
+    tapped.watcher = watch(result.response, call, raw=False)
+    return result
+
+
 def passed_on(tap: SyncTap, call: Call, inner: Iterator[object]) -> Iterator[object]:
     """Return a tap; where it stands for a generator, one of those around it."""
     return _generator(tap, call, inner) if isinstance(inner, GeneratorType) else tap
@@ -108,6 +124,8 @@ def take_mapping(call: Call, headers: Mapping[str, str] | None) -> None:
 
 CARRIERS: Final[dict[str, Carrier]] = {
     "answer": _answer,
+    "first": _first,
+    "iterating": _iterating,
     "lazy": _answer,
     "response": _response,
     "response manager": _response,

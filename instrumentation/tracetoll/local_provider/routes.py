@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final, Literal, TypeAlias
 
-from tracetoll.local_provider import anthropic, openai_chat, openai_jobs, openai_media, openai_responses, text
+from tracetoll.local_provider import anthropic, compatible, openai_jobs, openai_media, openai_responses, text
 from tracetoll.local_provider.answers import Memory
 from tracetoll.local_provider.wire import Received, Reply, unique
 
@@ -21,11 +21,15 @@ TOKENS_PER_MINUTE: Final = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A built-in answer and the end of the paths that get it; `{…}` in it stands for any id."""
+    """A built-in answer and the end of the paths that get it; `{…}` in it stands for any id.
+
+    `agent` is in the user agent of those who get it, where others get another answer at that path.
+    """
 
     method: str
     suffix: str
     answer: BuiltIn
+    agent: str = ""
 
 
 # The first that fits counts.
@@ -35,8 +39,11 @@ ROUTES: Final = (
     Route("POST", "/v1/messages/batches", anthropic.batch),
     Route("GET", "/v1/messages/batches/{id}", anthropic.fetched),
     Route("GET", "/v1/messages/batches/{id}/results", anthropic.results),
-    Route("POST", "/chat/completions", openai_chat.chat),
-    Route("POST", "/completions", openai_chat.completion),
+    Route("POST", "/v1/chat", compatible.chat, agent="writer"),
+    Route("POST", "/v1/completions", compatible.writer_completion, agent="writer"),
+    Route("POST", "/v1/rerank", compatible.rerank, agent="together"),
+    Route("POST", "/chat/completions", compatible.chat),
+    Route("POST", "/completions", compatible.completion),
     Route("POST", "/responses", openai_responses.response),
     Route("GET", "/responses/{id}", openai_responses.fetched),
     Route("POST", "/responses/compact", openai_responses.compaction),
@@ -69,8 +76,9 @@ def _pattern(suffix: str) -> re.Pattern[str]:
 def built_in(received: Received, memory: Memory) -> Reply:
     """Return the provider's own answer and headers; 404 for a path that has none."""
     spoken: Format = "anthropic" if _anthropic(received) else "openai"
+    agent = received.headers.get("user-agent", "").lower()
     for route in ROUTES:
-        if route.method == received.method and ends_with(received.path, route.suffix):
+        if route.method == received.method and route.agent in agent and ends_with(received.path, route.suffix):
             with memory.lock:
                 reply = route.answer(received, memory)
                 memory.requests += 1

@@ -60,7 +60,7 @@ def normalised(usage: Mapping[str, Json]) -> HandedOut:
         calls=1,
         input_tokens=first(usage, "prompt_tokens", "input_tokens") + beside_read + beside_write,
         output_tokens=first(usage, "completion_tokens", "output_tokens"),
-        cache_read=beside_read or first(inputs, "cached_tokens"),
+        cache_read=beside_read or first(inputs, "cached_tokens") or first(usage, "cached_tokens"),
         cache_write=beside_write or first(inputs, "cache_write_tokens"),
         reasoning=first(outputs, "reasoning_tokens", "thinking_tokens"),
     )
@@ -172,7 +172,7 @@ def _reports(document: Json) -> Iterator[tuple[str | None, Mapping[str, Json]]]:
     if not isinstance(document, dict) or document.get("object") == "thread.run.step":
         return
     result = document.get("result")
-    places = [document, document.get("response"), document.get("message")]
+    places = [document, document.get("response"), document.get("message"), document.get("x_groq")]
     places += [result.get("message")] if isinstance(result, dict) else []
     for place in places:
         if isinstance(place, dict) and isinstance(place.get("usage"), dict):
