@@ -68,6 +68,22 @@ def fail(call: Call, error: BaseException, waist: Waist) -> None:
     call.fail(error)
 
 
+def _first(call: Call, result: Any, waist: Waist) -> Any:
+    """Take the first part of a tuple."""
+    return (_answer(call, result[0], waist), *result[1:])
+
+
+def _iterating(call: Call, result: Any, waist: Waist) -> Any:
+    """Take a stream object that keeps what it iterates in `_iterator`, and its HTTP response; or an answer."""
+    if not hasattr(result, "_iterator"):
+        return _answer(call, result, waist)
+    call.engine.read_headers(call, result.response)
+    tap = AsyncTap if hasattr(result, "__anext__") else SyncTap
+    tapped = result._iterator = tap(result._iterator, call, waist.event)  # noqa: SLF001  # see the docstring
+    tapped.watcher = watch(result.response, call, raw=False)
+    return result
+
+
 def passed_on(tap: SyncTap, call: Call, inner: Iterator[object]) -> Iterator[object]:
     """Return a tap; where it stands for a generator, one of those around it."""
     return _generator(tap, call, inner) if isinstance(inner, GeneratorType) else tap
@@ -139,6 +155,8 @@ def _aws(call: Call, result: Any, waist: Waist) -> Any:
 
 CARRIERS: Final[dict[str, Carrier]] = {
     "answer": _answer,
+    "first": _first,
+    "iterating": _iterating,
     "lazy": _answer,
     "response": _response,
     "response manager": _response,

@@ -32,6 +32,13 @@ KNOWN: Final[Mapping[str, Sdk]] = {
     "openai": Sdk("openai", (1, 40), 3, ("openai",)),
     "anthropic": Sdk("anthropic", (0, 34), 2, ("anthropic",)),
     "bedrock": Sdk("botocore", (1, 35), 1, ("botocore.client",)),
+    "groq": Sdk("groq", (0, 9), 1, ("groq",)),
+    "together": Sdk("together", (1, 0), 3, ("together",)),
+    "writer": Sdk("writer-sdk", (1, 2), 3, ("writerai",)),
+    "cerebras": Sdk("cerebras-cloud-sdk", (1, 0), 1, ("cerebras.cloud.sdk",)),
+    "fireworks": Sdk("fireworks-ai", (1, 0), 1, ("fireworks",)),
+    "perplexity": Sdk("perplexityai", (0, 10), 0, ("perplexity",)),
+    "portkey": Sdk("portkey-ai", (1, 10), 2, ("portkey_ai",)),
     "google_genai": Sdk("google-genai", (1, 0), 3, ("google.genai",)),
     "mistral": Sdk(
         "mistralai",
