@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -63,6 +64,8 @@ def wrapped(seam: Seam, function: Function, original: Callable[..., Any]) -> Cal
     patched = Patched(function, original, Parameters(original))
     if function.result == "response manager":
         return _manager(seam, patched)
+    if inspect.isasyncgenfunction(original):
+        return _generating(seam, patched)
     return _async(seam, patched) if function.asynchronous else _sync(seam, patched)
 
 
@@ -120,6 +123,18 @@ def _async(seam: Seam, patched: Patched) -> Callable[..., Any]:
     return wrapper
 
 
+def _generating(seam: Seam, patched: Patched) -> Callable[..., Any]:
+    """Wrap an asynchronous generator function: what it returns needs no waiting for."""
+
+    @functools.wraps(patched.original)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if seam.lazily(patched, args, kwargs):
+            return _later_async(seam, patched, args, kwargs)
+        return patched.original(*args, **kwargs)
+
+    return wrapper
+
+
 # A generator that asks nobody before it is iterated: nor do we. On whose behalf it asks is settled when it is made.
 
 
@@ -162,7 +177,7 @@ def _later_async(seam: Seam, patched: Patched, args: Args, kwargs: Kwargs) -> As
     async def generator() -> AsyncGenerator[object, None]:
         asked = made_in.run(seam.ask, patched, args, kwargs)
         if asked is None:
-            async for event in await patched.original(*args, **kwargs):
+            async for event in await _ready(patched.original(*args, **kwargs)):
                 yield event
             return
         call = asked.call
@@ -171,7 +186,7 @@ def _later_async(seam: Seam, patched: Patched, args: Args, kwargs: Kwargs) -> As
         changed, named = seam.adjusted(patched, asked)
         entered = call.enter()
         try:
-            inner = await patched.original(*changed, **named)
+            inner = await _ready(patched.original(*changed, **named))
             tap = AsyncTap(inner, call, seam.waist.event)
             first = await anext(tap)
         except StopAsyncIteration:
@@ -190,6 +205,11 @@ def _later_async(seam: Seam, patched: Patched, args: Args, kwargs: Kwargs) -> As
             call.close_safely("closed")
 
     return generator()
+
+
+async def _ready(made: Any) -> Any:
+    """Return an asynchronous generator, which some functions give at once and others are waited for."""
+    return await made if inspect.isawaitable(made) else made
 
 
 def _manager(seam: Seam, patched: Patched) -> Callable[..., Any]:
