@@ -51,6 +51,7 @@ lint:
 	"$$bin/ruff" check; \
 	"$$bin/ruff" format --check; \
 	"$$bin/mypy"; \
+	"$$bin/mypy" examples/acme_provider/acme_llm; \
 	"$$python" semconv/generate.py --check; \
 	if grep -q 'importlinter.contracts' pyproject.toml; then "$$bin/lint-imports"; fi
 
