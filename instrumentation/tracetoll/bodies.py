@@ -49,11 +49,23 @@ def read(body: Body, table: Arguments) -> Mapping[str, Any]:
     """Return the fields of a request."""
     found = dig_any(table, body.at)
     if body.form == "object":
-        return view(found)
+        return view(found) if body.at else _arguments(body, table)
     if body.form == "request":
         found = getattr(found, "_content", None)  # the public property raises where a body is streamed
     told = json_of(found)
     return told if isinstance(told, dict) else {}
+
+
+def _arguments(body: Body, table: Arguments) -> Mapping[str, Any]:
+    """Return a request whose fields are the arguments themselves, but the instance."""
+    whole = table.get(body.whole)
+    if isinstance(whole, Mapping):
+        return whole
+    fields = {name: dig_any(table, where) for name, where in body.defaults.items()}
+    fields.update({name: value for name, value in table.items() if value is not None and name != "self"})
+    for more in body.extra:
+        fields.update(view(dig_any(table, more)))
+    return fields
 
 
 def model(body: Body, table: Arguments) -> Any:
@@ -70,12 +82,26 @@ def changed(body: Body, table: Arguments, changes: Mapping[str, Any]) -> Argumen
         return table
     fields = with_changes(read(body, table), inside)
     if body.form == "object":
-        return _table_with(table, body.at, fields) if body.at else {**table, **fields}
+        if body.at:
+            return _table_with(table, body.at, fields)
+        if isinstance(table.get(body.whole), Mapping):
+            return {**table, body.whole: fields}
+        return _arguments_with(body, table, {name.partition(".")[0]: None for name in inside}, fields)
     text = json.dumps(fields)
     if body.form == "json":
         told = dig_any(table, body.at)
         return _table_with(table, body.at, text.encode() if isinstance(told, bytes | bytearray) else text)
     return _table_with(table, body.at, _request_with(dig_any(table, body.at), text.encode()))
+
+
+def _arguments_with(body: Body, table: Arguments, names: Mapping[str, None], fields: Mapping[str, Any]) -> Arguments:
+    """Return arguments some of which have other values, where they stand: extra ones win with the SDKs."""
+    table = {**table, **{name: fields[name] for name in names}}
+    for more in body.extra:
+        given = view(dig_any(table, more))
+        if given:
+            table = _table_with(table, more, {**given, **{name: fields[name] for name in names if name in given}})
+    return table
 
 
 def in_path(table: Arguments, where: Path, old: str, new: str) -> Arguments:

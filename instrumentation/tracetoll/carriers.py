@@ -11,9 +11,11 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll.bodies import dig_any
+from tracetoll.headers import pairs_of
 from tracetoll.responses import read_body, watch
 from tracetoll.safety import contained, fault
 from tracetoll.streams import AsyncTap, SyncTap
+from tracetoll.tapped import tap_into
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Mapping
@@ -41,6 +43,8 @@ def taken(call: Call, result: Any, waist: Waist, carrier: str) -> Any:
 def _answer(call: Call, result: Any, waist: Waist) -> Any:
     """Take an answer that is there, or the events of a stream."""
     if call.streaming:
+        if waist.tap is not None and tap_into(call, result, waist.tap):
+            return result
         if hasattr(result, "__anext__"):
             return passed_on_async(AsyncTap(result, call, waist.event), call, result)
         if hasattr(result, "__next__"):
@@ -99,11 +103,7 @@ def _response(call: Call, response: Any, _: Waist) -> Any:
 def take_mapping(call: Call, headers: Mapping[str, str] | None) -> None:
     """Take response headers that an SDK keeps as text, by name."""
     if headers:
-        pairs = [
-            (str(name).encode("latin-1", "replace"), str(value).encode("latin-1", "replace"))
-            for name, value in headers.items()
-        ]
-        call.engine.take_headers(call, pairs)
+        call.engine.take_headers(call, pairs_of(headers))
 
 
 CARRIERS: Final[dict[str, Carrier]] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from tracetoll.providers.waists import ENDED
 from tracetoll.reading import dig, get, view
 from tracetoll.safety import contained, fault
 
@@ -157,6 +158,9 @@ class _Tap:
                 self._call.first_chunk_s = perf_counter() - self._call.started
             if self._event is not None:
                 event = self._event(event)
+            if event is ENDED:
+                self._call.close()
+                return False
             if self._collect is not None:
                 self._collect(event)
             return self._read(event)
@@ -164,6 +168,11 @@ class _Tap:
             if not fault("reading a stream", error):
                 raise
             return False
+
+    def closed(self) -> None:
+        """Close the call, because the application has closed the stream."""
+        if not self._call.running:  # else the SDK closes at the end of the stream, and this sees it
+            self._call.close_safely("closed")
 
     def __getattr__(self, name: str) -> Any:
         # What else the SDK's own iterator has: close(), send(), throw(), gi_running ...

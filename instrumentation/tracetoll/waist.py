@@ -9,12 +9,13 @@ import functools
 from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll import bodies
-from tracetoll.bodies import dig_any
+from tracetoll.bodies import Parameters, dig_any
 from tracetoll.call import current_call
 from tracetoll.errors import LimitExceeded
-from tracetoll.reading import text
+from tracetoll.reading import dig, text
 from tracetoll.routes import Route, Routes
 from tracetoll.safety import contained, fault
+from tracetoll.tapped import closing
 from tracetoll.targets import Targets
 from tracetoll.wrappers import Asked, Patched, wrapped
 
@@ -43,9 +44,12 @@ class WaistSeam:
     def install(self, patches: Patches) -> None:
         """Patch the SDK when it is imported."""
         for function in self.waist.functions:
-            _replace(patches, function, functools.partial(wrapped, self, function))
+            _replace(patches, function.at, functools.partial(wrapped, self, function))
         for response in self.waist.responses:
-            _replace(patches, response.function, functools.partial(self._wrap_response, response))
+            _replace(patches, response.function.at, functools.partial(self._wrap_response, response))
+        if self.waist.tap is not None:
+            for place in self.waist.tap.closes:
+                _replace(patches, place, functools.partial(closing, self.waist.tap.at))
 
     # --- asking ------------------------------------------------------------------------------
 
@@ -60,12 +64,13 @@ class WaistSeam:
             if route is None:
                 return None
             body = self.waist.bodies.get(key, self.waist.body)
+            fields = bodies.read(body, table)
             streams = function.streams
-            streaming = streams if isinstance(streams, bool) else bool(dig_any(table, streams))
+            streaming = streams if isinstance(streams, bool) else bool(dig_any(table, streams) or dig(fields, streams))
             call = self.engine.open(
                 route.surface,
                 self._target(table),
-                bodies.read(body, table),
+                fields,
                 streaming=streaming or key in self.waist.streamed,
                 model=route.model or text(bodies.model(body, table)),
             )
@@ -119,12 +124,13 @@ class WaistSeam:
     # --- the HTTP response -------------------------------------------------------------------
 
     def _wrap_response(self, response: Response, original: Callable[..., Any]) -> Callable[..., Any]:
+        parameters = Parameters(original) if response.given else None
         if response.function.asynchronous:
 
             @functools.wraps(original)
             async def seen_async(*args: Any, **kwargs: Any) -> Any:
                 result = await original(*args, **kwargs)
-                self._saw(response, result)
+                self._saw(response, result if parameters is None else parameters.table(args, kwargs))
                 return result
 
             return seen_async
@@ -132,7 +138,7 @@ class WaistSeam:
         @functools.wraps(original)
         def seen(*args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
-            self._saw(response, result)
+            self._saw(response, result if parameters is None else parameters.table(args, kwargs))
             return result
 
         return seen
@@ -147,9 +153,9 @@ class WaistSeam:
                     call.stream_of = found
 
 
-def _replace(patches: Patches, function: Function, wrap: Callable[[Any], Any]) -> None:
+def _replace(patches: Patches, at: str, wrap: Callable[[Any], Any]) -> None:
     """Replace a function when its module is imported."""
-    name, _, place = function.at.partition(":")
+    name, _, place = at.partition(":")
     owner, _, attribute = place.rpartition(".")
 
     def patch(module: ModuleType) -> None:
