@@ -32,4 +32,5 @@ KNOWN: Final[Mapping[str, Sdk]] = {
     "openai": Sdk("openai", (1, 40), 3, ("openai",)),
     "anthropic": Sdk("anthropic", (0, 34), 2, ("anthropic",)),
     "google_genai": Sdk("google-genai", (1, 0), 3, ("google.genai",)),
+    "azure_ai_inference": Sdk("azure-ai-inference", (1, 0), 1, ("azure.ai.inference",)),
 }
