@@ -69,8 +69,9 @@ def _arguments(body: Body, table: Arguments) -> Mapping[str, Any]:
 
 
 def model(body: Body, table: Arguments) -> Any:
-    """Return the model that the arguments name beside the request."""
-    return dig_any(table, body.model) if body.model else None
+    """Return the model that the arguments name beside the request; the address of a server is none."""
+    found = dig_any(table, body.model) if body.model else None
+    return None if isinstance(found, str) and "://" in found else found
 
 
 def changed(body: Body, table: Arguments, changes: Mapping[str, Any]) -> Arguments:

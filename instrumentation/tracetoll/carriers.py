@@ -51,7 +51,10 @@ def _answer(call: Call, result: Any, waist: Waist) -> Any:
             return passed_on(SyncTap(result, call, waist.event), call, result)
     if waist.headers:
         take_mapping(call, dig_any(result, waist.headers))
-    call.answered(result if waist.event is None else waist.event(result))
+    if waist.event is not None and call.surface.usage is None:
+        call.close()  # it may be an image; not worth reading
+    else:
+        call.answered(result if waist.event is None else waist.event(result))
     return result
 
 

@@ -22,7 +22,7 @@ from tracetoll.limits.rules import ruled
 from tracetoll.limits.scope import current_scopes
 from tracetoll.pricing import Asked, Prices
 from tracetoll.providers.words import Surface, convert_all
-from tracetoll.reading import get, text, with_changes
+from tracetoll.reading import dig, get, text, with_changes
 from tracetoll.runs import running_agent
 from tracetoll.safety import contained, fault
 from tracetoll.signals import add_standing
@@ -259,6 +259,8 @@ class Engine:
             body = with_changes(body, claim.changes)
             if claim.rerouted_from is not None:
                 attributes[a.REROUTE_FROM_MODEL] = claim.rerouted_from
+        if surface.usage_if is not None:
+            call.usage_wanted = bool(surface.usage_if and dig(body, surface.usage_if))
         convert_all(body, surface.request, attributes)
         if call.streaming:
             attributes[a.GEN_AI_REQUEST_STREAM] = True
@@ -528,6 +530,7 @@ class Engine:
             not call.sent
             or surface.usage is None
             or surface.billed == "fetched"
+            or not call.usage_wanted
             or outcome == "failed"
             or call.status in _PENDING
         ):

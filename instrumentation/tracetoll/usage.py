@@ -112,6 +112,13 @@ class Either:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Length:
+    """A list of the wire that has one element per token; an empty one tells nothing."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Parts:
     """A list of the wire whose elements each tell a kind and a number, such as a modality and its tokens.
 
@@ -417,9 +424,16 @@ def _read(node: object, table: dict[str, Any], seen: dict[str, int], spare: dict
             _read_rare(rule, value, seen, spare)
 
 
-def _read_rare(rule: Parts | Scaled | Either, value: object, seen: dict[str, int], spare: dict[str, int]) -> None:
+def _read_rare(
+    rule: Parts | Length | Scaled | Either, value: object, seen: dict[str, int], spare: dict[str, int]
+) -> None:
     if isinstance(rule, Parts):
         rule.read(value, seen)
+        return
+    if isinstance(rule, Length):
+        tokens = len(elements(value))
+        if tokens:
+            seen.setdefault(rule.name, tokens)
         return
     scaled = rule.number if isinstance(rule, Either) else rule
     number = scaled.read(value)

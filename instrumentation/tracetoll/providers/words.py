@@ -138,6 +138,18 @@ class Status:
         into[0] = found
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Several:
+    """Several places where reasons may stand, for answers that have one shape or another."""
+
+    places: tuple[Finish, ...]
+
+    def read(self, node: object, into: dict[int, str]) -> None:
+        """Add the reasons of each place."""
+        for place in self.places:
+            place.read(node, into)
+
+
 # --- answers and events ---------------------------------------------------------------------
 
 
@@ -186,6 +198,9 @@ class Surface:
 
     operation: str
     usage: UsageMap | None = None
+    usage_if: Path | None = None
+    """The field of a request that makes the provider report usage; where it is not set, missing usage is no gap.
+    An empty path: missing usage never is one, whoever serves the model decides."""
     request: Request = field(default_factory=dict)
     answer: Answer = field(default_factory=Answer)
     events: Events | None = None
