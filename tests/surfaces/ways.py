@@ -70,8 +70,8 @@ class Sdk:
     """The SDK's class of errors for a status of 400 and above, as `module:name`."""
     rejected: Callable[[int], Reply] = rejected
     """A reply of a status, in the provider's format."""
-    error_type: str = "bad_toll"
-    """What is told of it, and of an error in a stream."""
+    error_type: str | None = "bad_toll"
+    """What is told of it, and of an error in a stream; None: its status."""
     retrying: Mapping[str, Any] | None = None
     """Options of a client that asks three times; None if the SDK never asks again."""
     ways: tuple[How, ...] = ("whole", "stream")
@@ -238,7 +238,7 @@ async def read(stream: Any, number: int) -> None:
 
 async def close(stream: Any) -> None:
     """Close any kind of stream."""
-    await settled((stream.aclose if inspect.isasyncgen(stream) else stream.close)())
+    await settled((stream.close if hasattr(stream, "close") else stream.aclose)())
 
 
 @asynccontextmanager
