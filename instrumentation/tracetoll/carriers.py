@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll.bodies import dig_any
 from tracetoll.headers import pairs_of
-from tracetoll.responses import read_body, watch
+from tracetoll.responses import Watcher, read_body, read_failure, watch
 from tracetoll.safety import contained, fault
 from tracetoll.streams import AsyncTap, SyncTap
 from tracetoll.tapped import tap_into
@@ -60,16 +60,21 @@ def _answer(call: Call, result: Any, waist: Waist) -> Any:
 
 def passed_on(tap: SyncTap, call: Call, inner: Iterator[object]) -> Iterator[object]:
     """Return a tap; where it stands for a generator, one of those around it."""
-    return _generator(tap, call, inner) if isinstance(inner, GeneratorType) else tap
+    if not isinstance(inner, GeneratorType):
+        return tap
+    tap.forgotten = "closed"  # a generator that is never begun goes away with the tap; a begun one is closed
+    return _generator(tap, call, inner)
 
 
 def passed_on_async(tap: AsyncTap, call: Call, inner: AsyncIterator[object]) -> AsyncIterator[object]:
     """Do as `passed_on`, asynchronously."""
-    return _async_generator(tap, call, inner) if isinstance(inner, AsyncGeneratorType) else tap
+    if not isinstance(inner, AsyncGeneratorType):
+        return tap
+    tap.forgotten = "closed"
+    return _async_generator(tap, call, inner)
 
 
 def _generator(tap: SyncTap, call: Call, inner: Any) -> Generator[object, Any, Any]:
-    # Never begun, it goes away with the tap, which closes the call.
     try:
         return (yield from tap)
     finally:
@@ -82,25 +87,32 @@ async def _async_generator(tap: AsyncTap, call: Call, inner: Any) -> AsyncGenera
         async for event in tap:
             yield event
     finally:
-        await inner.aclose()
         call.close_safely("closed")
+        await inner.aclose()
 
 
 def _response(call: Call, response: Any, _: Waist) -> Any:
     """Take an HTTP response of httpx, which its reader reads."""
     call.engine.read_headers(call, response)
-    failed = response.status_code >= _FIRST_ERROR_STATUS
+    call.rejected = response.status_code >= _FIRST_ERROR_STATUS
+    call.received = not call.rejected
+    if call.rejected:
+        call.error_code = str(response.status_code)
     if not (response.is_closed and response.is_stream_consumed):
-        if failed:
-            call.error_code = str(response.status_code)
         watch(response, call, raw=True)
         return response
     with _TAKING:
         read_body(call, response.content)
-    if failed:
-        call.error_code = call.error_code or str(response.status_code)
-    call.close("failed" if failed else "done")
+        if call.rejected:
+            read_failure(call, response.content)
+    call.close("failed" if call.rejected else "done")
     return response
+
+
+def left(response: Any) -> None:
+    """Take what came in of an HTTP response that nobody is going to read on."""
+    if isinstance(getattr(response, "stream", None), Watcher):
+        response.stream.closed()
 
 
 def take_mapping(call: Call, headers: Mapping[str, str] | None) -> None:

@@ -16,7 +16,7 @@ from tracetoll.safety import contained, fault
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from tracetoll.call import Call
+    from tracetoll.call import Call, Outcome
     from tracetoll.errors import LimitExceeded
     from tracetoll.providers.waists import Event
     from tracetoll.responses import Watcher
@@ -117,13 +117,26 @@ async def _closed(response: Any) -> None:
 class _Tap:
     """What both taps do with an event, and when they are forgotten."""
 
-    __slots__ = ("_call", "_claim", "_collect", "_event", "_inner", "_next", "_read", "_started", "watcher")
+    __slots__ = (
+        "_call",
+        "_claim",
+        "_collect",
+        "_event",
+        "_inner",
+        "_next",
+        "_read",
+        "_started",
+        "forgotten",
+        "watcher",
+    )
 
     def __init__(self, inner: Any, step: Callable[[], Any], call: Call, event: Event | None) -> None:
         self._started = False
         self._event = event
         """What an element of the stream holds to be read; None: itself."""
         self.watcher: Watcher | None = None
+        self.forgotten: Outcome = "abandoned"
+        """How the call has ended when this is dropped."""
         self._call = call
         self._claim = call.claim
         self._inner = inner
@@ -181,7 +194,7 @@ class _Tap:
     def __del__(self) -> None:
         # A stream that is dropped unread leaves its response, and somebody else may read that.
         if self._started or self.watcher is None or not self.watcher.read_bytes():
-            self._call.close_safely("abandoned")
+            self._call.close_safely(self.forgotten)
 
 
 class SyncTap(_Tap):

@@ -6,11 +6,13 @@ What is particular to an SDK is said in its provider file, in the words of `trac
 from __future__ import annotations
 
 import functools
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll import bodies
 from tracetoll.bodies import Parameters, dig_any
 from tracetoll.call import current_call
+from tracetoll.callers import caller, handing_on
 from tracetoll.errors import LimitExceeded
 from tracetoll.reading import dig, text
 from tracetoll.routes import Route, Routes
@@ -21,6 +23,7 @@ from tracetoll.wrappers import Asked, Patched, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
     from types import ModuleType
 
     from tracetoll.engine import Engine
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from tracetoll.targets import Target
 
 _RESPONSE: Final = contained("looking at a response")
+_CALLER: Final = contained("looking for who called")
 
 
 class WaistSeam:
@@ -50,6 +54,11 @@ class WaistSeam:
         if self.waist.tap is not None:
             for place in self.waist.tap.closes:
                 _replace(patches, place, functools.partial(closing, self.waist.tap.at))
+        for function in self.waist.attempts:
+            _replace(patches, function.at, self._wrap_attempt)
+        if self.waist.threads is not None:
+            for function in self.waist.threads.functions:
+                _replace(patches, function.at, functools.partial(handing_on, self.waist.threads.options, self.switch))
 
     # --- asking ------------------------------------------------------------------------------
 
@@ -61,7 +70,7 @@ class WaistSeam:
             function = patched.function
             table = patched.parameters.table(args, kwargs)
             key, route = self._route(function, table)
-            if route is None:
+            if route is None or self._answers_itself(table):
                 return None
             body = self.waist.bodies.get(key, self.waist.body)
             fields = bodies.read(body, table)
@@ -104,7 +113,26 @@ class WaistSeam:
         url: Any = dig_any(table, self.waist.base_url) if self.waist.base_url else None
         if callable(url):
             url = url()
-        return self._targets.at(str(url or ""), self.waist.provider)
+        # Without its path: where that is told too, it may name what there are many of.
+        return self._targets.at("/".join(str(url or "").split("/", 3)[:3]), self.waist.provider)
+
+    def _answers_itself(self, table: bodies.Arguments) -> bool:
+        """Return whether the SDK is going to ask no provider."""
+        local = self.waist.local
+        if local is None:
+            return False
+        name, _, function = local.at.partition(":")
+        told = getattr(sys.modules.get(name), function, None)  # not there: this version always asks
+        return told is not None and bool(told(dig_any(table, local.of)))
+
+    def caller(self, patched: Patched, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Context | None:
+        """Return the context to ask in, where that is not this one."""
+        threads = self.waist.threads
+        if threads is None or not self.switch.on:
+            return None
+        with _CALLER:
+            return caller(threads.options, patched.parameters.table(args, kwargs))
+        return None
 
     def adjusted(self, patched: Patched, asked: Asked) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return what to call the SDK's function with: what the application passed, with what limits changed."""
@@ -121,7 +149,17 @@ class WaistSeam:
                 raise
             return asked.args, asked.kwargs
 
-    # --- the HTTP response -------------------------------------------------------------------
+    # --- attempts, and the HTTP response -----------------------------------------------------
+
+    def _wrap_attempt(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def trying(*args: Any, **kwargs: Any) -> Any:
+            call = current_call.get()
+            if call is not None and self.switch.on:
+                call.tries()
+            return original(*args, **kwargs)
+
+        return trying
 
     def _wrap_response(self, response: Response, original: Callable[..., Any]) -> Callable[..., Any]:
         parameters = Parameters(original) if response.given else None

@@ -34,4 +34,21 @@ KNOWN: Final[Mapping[str, Sdk]] = {
     "google_genai": Sdk("google-genai", (1, 0), 3, ("google.genai",)),
     "azure_ai_inference": Sdk("azure-ai-inference", (1, 0), 1, ("azure.ai.inference",)),
     "huggingface_hub": Sdk("huggingface-hub", (0, 30), 2, ("huggingface_hub.inference._client",)),
+    "mistral": Sdk(
+        "mistralai",
+        (1, 0),
+        3,
+        # Since 2 `mistralai` is a namespace only, so it is the modules themselves that announce it.
+        (
+            "mistralai.basesdk",
+            "mistralai_azure.basesdk",
+            "mistralai_gcp.basesdk",
+            "mistralai.client.basesdk",
+            "mistralai.azure.client.basesdk",
+            "mistralai.gcp.client.basesdk",
+        ),
+    ),
+    "cohere": Sdk("cohere", (5, 5, 8), 7, ("cohere",)),
+    "ollama": Sdk("ollama", (0, 4), 0, ("ollama",)),
+    "voyage": Sdk("voyageai", (0, 3), 0, ("voyageai",)),
 }
