@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tracetoll.protos import fields_of, with_values
 from tracetoll.providers.waists import json_of
 from tracetoll.reading import dig, view, with_changes
 
@@ -50,6 +51,8 @@ def read(body: Body, table: Arguments) -> Mapping[str, Any]:
     found = dig_any(table, body.at)
     if body.form == "object":
         return view(found) if body.at else _arguments(body, table)
+    if body.form == "message":
+        return fields_of(found) if hasattr(found, "ListFields") else {}
     if body.form == "request":
         found = getattr(found, "_content", None)  # the public property raises where a body is streamed
     told = json_of(found)
@@ -81,12 +84,12 @@ def changed(body: Body, table: Arguments, changes: Mapping[str, Any]) -> Argumen
         table = _table_with(table, body.model, inside.pop("model"))
     if not inside:
         return table
+    if body.form == "message":
+        return _table_with(table, body.at, with_values(dig_any(table, body.at), inside))
     fields = with_changes(read(body, table), inside)
     if body.form == "object":
         if body.at:
             return _table_with(table, body.at, fields)
-        if isinstance(table.get(body.whole), Mapping):
-            return {**table, body.whole: fields}
         return _arguments_with(body, table, {name.partition(".")[0]: None for name in inside}, fields)
     text = json.dumps(fields)
     if body.form == "json":
@@ -97,6 +100,8 @@ def changed(body: Body, table: Arguments, changes: Mapping[str, Any]) -> Argumen
 
 def _arguments_with(body: Body, table: Arguments, names: Mapping[str, None], fields: Mapping[str, Any]) -> Arguments:
     """Return arguments some of which have other values, where they stand: extra ones win with the SDKs."""
+    if isinstance(table.get(body.whole), Mapping):
+        return {**table, body.whole: fields}
     table = {**table, **{name: fields[name] for name in names}}
     for more in body.extra:
         given = view(dig_any(table, more))

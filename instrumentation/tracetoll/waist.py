@@ -14,6 +14,7 @@ from tracetoll.bodies import Parameters, dig_any
 from tracetoll.call import current_call
 from tracetoll.callers import caller, handing_on
 from tracetoll.errors import LimitExceeded
+from tracetoll.quiet import QuietTracer
 from tracetoll.reading import dig, text
 from tracetoll.routes import Route, Routes
 from tracetoll.safety import contained, fault
@@ -54,6 +55,8 @@ class WaistSeam:
         if self.waist.tap is not None:
             for place in self.waist.tap.closes:
                 _replace(patches, place, functools.partial(closing, self.waist.tap.at))
+        for place in self.waist.own_tracers:
+            _replace(patches, place, functools.partial(QuietTracer, self.switch))
         for function in self.waist.attempts:
             _replace(patches, function.at, self._wrap_attempt)
         if self.waist.threads is not None:
@@ -187,6 +190,8 @@ class WaistSeam:
             with _RESPONSE:
                 call.received = True
                 found = dig_any(result, response.at)
+                if response.answer:
+                    call.read(found if self.waist.event is None else self.waist.event(found))
                 if call.streaming and hasattr(found, "close"):
                     call.stream_of = found
 

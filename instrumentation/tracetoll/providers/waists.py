@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from tracetoll.protos import fields_of, message_in
 from tracetoll.reading import Path, dig
 
 if TYPE_CHECKING:
@@ -52,13 +53,14 @@ class Body:
     """Where the request stands among the arguments; () is all of them.
 
     `form`: "object", a mapping or an SDK's object; "json", a JSON document; "request", an HTTP request of httpx
-    whose content is one. `model` is where the model is told, among the arguments, if not in the request.
-    `whole` is an argument that, where it is a mapping, is the request, and the others are not. `defaults` are
-    fields that the arguments may leave out, and where their values stand then; `extra` are arguments with more.
+    whose content is one; "message", one of protocol buffers. `model` is where the model is told, among the
+    arguments, if not in the request. `whole` is an argument that, where it is a mapping, is the request, and the
+    others are not. `defaults` are fields that the arguments may leave out, and where their values stand then;
+    `extra` are arguments with more.
     """
 
     at: Path = ()
-    form: Literal["object", "json", "request"] = "object"
+    form: Literal["object", "json", "request", "message"] = "object"
     model: Path = ()
     whole: str = ""
     defaults: Mapping[str, Path] = field(default_factory=dict)
@@ -69,12 +71,14 @@ class Body:
 class Response:
     """A function in which the SDK's HTTP response can be seen, so that a stream can be closed: where in its result.
 
-    `given`: it is among the arguments instead, and good when the function returns.
+    `given`: it is among the arguments instead, and good when the function returns. `answer`: it is the answer
+    itself, which counts whatever the SDK then thinks of it.
     """
 
     function: Function
     at: Path = ()
     given: bool = False
+    answer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -137,6 +141,8 @@ class Waist:
     headers: Path = ()
     responses: tuple[Response, ...] = ()
     tap: Tap | None = None
+    own_tracers: tuple[str, ...] = ()
+    """The tracers ("module:name") that the SDK tells of its calls with; it does not where ours is told of."""
     error_codes: tuple[Path, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
     attempts: tuple[Function, ...] = ()
@@ -157,6 +163,12 @@ def first_json(told: object) -> object:
     """Return what a JSON text says; where that is a list, its first element."""
     found = json_of(told)
     return next(iter(found), None) if isinstance(found, list) else found
+
+
+def message(of: object) -> object:
+    """Return the fields of the protocol buffer message that an SDK's object, or the last of several, wraps."""
+    found = message_in(of)
+    return None if found is None else fields_of(found)
 
 
 def value_at(*where: str) -> Event:
