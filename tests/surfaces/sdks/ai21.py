@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import Any
 
 from pydantic import BaseModel
@@ -22,8 +23,13 @@ MESSAGES = [Message(role="user", content=QUESTION)]
 
 def made(url: str, use_async: bool, **options: Any) -> Any:  # `Sdk.client` says so
     """Make a client."""
-    sdk = importlib.import_module("ai21")
-    return (sdk.AsyncAI21Client if use_async else sdk.AI21Client)(api_key="none", api_host=f"{url}/v1", **options)
+    warnings.simplefilter("ignore", DeprecationWarning)  # httpx and pydantic warn of how the SDK uses them
+    sdk, httpx = importlib.import_module("ai21"), importlib.import_module("httpx")
+    transport = (httpx.AsyncClient if use_async else httpx.Client)(verify=False)
+    make = sdk.AsyncAI21Client if use_async else sdk.AI21Client
+    client = make(api_key="none", api_host=f"{url}/v1", http_client=transport, **options)
+    client.close = transport.aclose if use_async else transport.close  # it has none of its own
+    return client
 
 
 SDK = Sdk(
@@ -64,5 +70,6 @@ CHAT = Surface(
     question={"model": "jamba-large", "messages": MESSAGES},
     cap=lambda tokens: {"max_tokens": tokens},
     sent_cap="max_tokens",
+    priced=False,
 )
 SURFACES = (CHAT,)
