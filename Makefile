@@ -57,6 +57,7 @@ lint:
 	"$$bin/ruff" check; \
 	"$$bin/ruff" format --check; \
 	"$$bin/mypy"; \
+	"$$bin/mypy" examples/acme_provider/acme_llm; \
 	"$$python" semconv/generate.py --check; \
 	"$$python" tools/providers.py --check; \
 	"$$python" tools/comparison.py --check; \

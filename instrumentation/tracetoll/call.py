@@ -114,6 +114,7 @@ class Call:
         "token",
         "tried",
         "usage_hidden",
+        "usage_wanted",
     )
 
     def __init__(self, engine: Engine, surface: Surface, target: Target, model: str | None, *, streaming: bool) -> None:
@@ -157,6 +158,8 @@ class Call:
         """The agent that counts this call as its own."""
         self.running = False
         self.usage_hidden = False
+        self.usage_wanted = True
+        """Whether usage that is missing is a gap."""
         self.span: Span
         self.context: Context
         self.token: Token[Context] | None = None

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll import aws
 from tracetoll.bodies import dig_any
+from tracetoll.headers import pairs_of
 from tracetoll.responses import Watcher, read_body, read_failure, watch
 from tracetoll.safety import contained, fault
 from tracetoll.streams import AsyncTap, SyncTap
+from tracetoll.tapped import tap_into
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Mapping
@@ -42,12 +44,17 @@ def taken(call: Call, result: Any, waist: Waist, carrier: str) -> Any:
 def _answer(call: Call, result: Any, waist: Waist) -> Any:
     """Take an answer that is there, or the events of a stream."""
     if call.streaming:
+        if waist.tap is not None and tap_into(call, result, waist.tap):
+            return result
         if hasattr(result, "__anext__"):
             return passed_on_async(AsyncTap(result, call, waist.event), call, result)
         if hasattr(result, "__next__"):
             return passed_on(SyncTap(result, call, waist.event), call, result)
     _take_about(call, result, waist)
-    call.answered(result if waist.event is None else waist.event(result))
+    if waist.event is not None and call.surface.usage is None:
+        call.close()  # it may be an image; not worth reading
+    else:
+        call.answered(result if waist.event is None else waist.event(result))
     return result
 
 
@@ -86,16 +93,21 @@ def _iterating(call: Call, result: Any, waist: Waist) -> Any:
 
 def passed_on(tap: SyncTap, call: Call, inner: Iterator[object]) -> Iterator[object]:
     """Return a tap; where it stands for a generator, one of those around it."""
-    return _generator(tap, call, inner) if isinstance(inner, GeneratorType) else tap
+    if not isinstance(inner, GeneratorType):
+        return tap
+    tap.forgotten = "closed"  # a generator that is never begun goes away with the tap; a begun one is closed
+    return _generator(tap, call, inner)
 
 
 def passed_on_async(tap: AsyncTap, call: Call, inner: AsyncIterator[object]) -> AsyncIterator[object]:
     """Do as `passed_on`, asynchronously."""
-    return _async_generator(tap, call, inner) if isinstance(inner, AsyncGeneratorType) else tap
+    if not isinstance(inner, AsyncGeneratorType):
+        return tap
+    tap.forgotten = "closed"
+    return _async_generator(tap, call, inner)
 
 
 def _generator(tap: SyncTap, call: Call, inner: Any) -> Generator[object, Any, Any]:
-    # Never begun, it goes away with the tap, which closes the call.
     try:
         return (yield from tap)
     finally:
@@ -139,11 +151,7 @@ def left(response: Any) -> None:
 def take_mapping(call: Call, headers: Mapping[str, str] | None) -> None:
     """Take response headers that an SDK keeps as text, by name."""
     if headers:
-        pairs = [
-            (str(name).encode("latin-1", "replace"), str(value).encode("latin-1", "replace"))
-            for name, value in headers.items()
-        ]
-        call.engine.take_headers(call, pairs)
+        call.engine.take_headers(call, pairs_of(headers))
 
 
 def _aws(call: Call, result: Any, waist: Waist) -> Any:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _KINDS: Final = {
     b"requests": "requests",
@@ -102,6 +102,18 @@ def read(headers: Iterable[tuple[bytes, bytes]], provider: str) -> Headers:
             limits[meaning] = int(value)
     found.limits = {**through, **found.limits} if through else found.limits
     return found
+
+
+def pairs_of(headers: Any) -> Sequence[tuple[bytes, bytes]]:
+    """Return response headers as bytes: httpx keeps them so, other libraries have a mapping of texts."""
+    raw = getattr(headers, "raw", None)
+    if raw is not None:
+        found: Sequence[tuple[bytes, bytes]] = raw
+        return found
+    return [
+        (str(name).encode("latin-1", "replace"), str(value).encode("latin-1", "replace"))
+        for name, value in headers.items()
+    ]
 
 
 def _seconds(value: str, *, bare: bool) -> float | None:

@@ -140,6 +140,19 @@ class Summed:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Length:
+    """A list of the wire that has one element per token; an empty one tells nothing."""
+
+    name: str
+
+    def read(self, node: object, seen: dict[str, int]) -> None:
+        """Add how long the list is to `seen`."""
+        tokens = len(elements(node))
+        if tokens:
+            seen.setdefault(self.name, tokens)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Parts:
     """A list of the wire whose elements each tell a kind and a number, such as a modality and its tokens.
 
@@ -472,9 +485,9 @@ def _read(node: object, table: dict[str, Any], seen: dict[str, int], spare: dict
 
 
 def _read_rare(
-    rule: Parts | Summed | Scaled | Either, value: object, seen: dict[str, int], spare: dict[str, int]
+    rule: Parts | Summed | Length | Scaled | Either, value: object, seen: dict[str, int], spare: dict[str, int]
 ) -> None:
-    if isinstance(rule, Parts | Summed):
+    if isinstance(rule, Parts | Summed | Length):
         rule.read(value, seen)
         return
     scaled = rule.number if isinstance(rule, Either) else rule

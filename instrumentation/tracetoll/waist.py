@@ -11,13 +11,15 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll import bodies
-from tracetoll.bodies import dig_any
+from tracetoll.bodies import Parameters, dig_any
 from tracetoll.call import current_call
 from tracetoll.callers import caller, handing_on
 from tracetoll.errors import LimitExceeded
-from tracetoll.reading import text
+from tracetoll.quiet import QuietTracer
+from tracetoll.reading import dig, text
 from tracetoll.routes import Route, Routes
 from tracetoll.safety import contained, fault
+from tracetoll.tapped import closing
 from tracetoll.targets import Targets
 from tracetoll.wrappers import Asked, Patched, wrapped
 
@@ -49,14 +51,19 @@ class WaistSeam:
     def install(self, patches: Patches) -> None:
         """Patch the SDK when it is imported."""
         for function in self.waist.functions:
-            _replace(patches, function, functools.partial(wrapped, self, function))
+            _replace(patches, function.at, functools.partial(wrapped, self, function))
         for response in self.waist.responses:
-            _replace(patches, response.function, functools.partial(self._wrap_response, response))
+            _replace(patches, response.function.at, functools.partial(self._wrap_response, response))
+        if self.waist.tap is not None:
+            for place in self.waist.tap.closes:
+                _replace(patches, place, functools.partial(closing, self.waist.tap.at))
+        for place in self.waist.own_tracers:
+            _replace(patches, place, functools.partial(QuietTracer, self.switch))
         for function in self.waist.attempts:
-            _replace(patches, function, functools.partial(self._wrap_attempt, function))
+            _replace(patches, function.at, functools.partial(self._wrap_attempt, function))
         if self.waist.handed is not None:
             for function in self.waist.handed.functions:
-                _replace(patches, function, functools.partial(handing_on, self.waist.handed.options, self.switch))
+                _replace(patches, function.at, functools.partial(handing_on, self.waist.handed.options, self.switch))
 
     # --- asking ------------------------------------------------------------------------------
 
@@ -74,7 +81,7 @@ class WaistSeam:
             fields = bodies.read(body, table)
             model = route.model or text(bodies.model(body, table))
             streams = function.streams
-            streaming = streams if isinstance(streams, bool) else bool(dig_any(table, streams))
+            streaming = streams if isinstance(streams, bool) else bool(dig_any(table, streams) or dig(fields, streams))
             call = self.engine.open(
                 self._of_family(key, model, fields) or route.surface,
                 self._target(table),
@@ -182,12 +189,13 @@ class WaistSeam:
             call.tries()
 
     def _wrap_response(self, response: Response, original: Callable[..., Any]) -> Callable[..., Any]:
+        parameters = Parameters(original) if response.given else None
         if response.function.asynchronous:
 
             @functools.wraps(original)
             async def seen_async(*args: Any, **kwargs: Any) -> Any:
                 result = await original(*args, **kwargs)
-                self._saw(response, result)
+                self._saw(response, result if parameters is None else parameters.table(args, kwargs))
                 return result
 
             return seen_async
@@ -195,7 +203,7 @@ class WaistSeam:
         @functools.wraps(original)
         def seen(*args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
-            self._saw(response, result)
+            self._saw(response, result if parameters is None else parameters.table(args, kwargs))
             return result
 
         return seen
@@ -206,13 +214,15 @@ class WaistSeam:
             with _RESPONSE:
                 call.received = True
                 found = dig_any(result, response.at)
+                if response.answer:
+                    call.read(found if self.waist.event is None else self.waist.event(found))
                 if call.streaming and hasattr(found, "close"):
                     call.stream_of = found
 
 
-def _replace(patches: Patches, function: Function, wrap: Callable[[Any], Any]) -> None:
+def _replace(patches: Patches, at: str, wrap: Callable[[Any], Any]) -> None:
     """Replace a function when its module is imported."""
-    name, _, place = function.at.partition(":")
+    name, _, place = at.partition(":")
     owner, _, attribute = place.rpartition(".")
 
     def patch(module: ModuleType) -> None:

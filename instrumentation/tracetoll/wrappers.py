@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -70,6 +71,8 @@ def wrapped(seam: Seam, function: Function, original: Callable[..., Any]) -> Cal
     patched = Patched(function, original, Parameters(original))
     if function.result == "response manager":
         return _manager(seam, patched)
+    if inspect.isasyncgenfunction(original):
+        return _generating(seam, patched)
     if function.asynchronous:
         return _async(seam, patched)
     return _sync(seam, patched) if seam.waist.handed is None else _elsewhere(seam, patched, _sync(seam, patched))
@@ -138,6 +141,18 @@ def _async(seam: Seam, patched: Patched) -> Callable[..., Any]:
     return wrapper
 
 
+def _generating(seam: Seam, patched: Patched) -> Callable[..., Any]:
+    """Wrap an asynchronous generator function: what it returns needs no waiting for."""
+
+    @functools.wraps(patched.original)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if seam.lazily(patched, args, kwargs):
+            return _later_async(seam, patched, args, kwargs)
+        return patched.original(*args, **kwargs)
+
+    return wrapper
+
+
 # A generator that asks nobody before it is iterated: nor do we. On whose behalf it asks is settled when it is made.
 
 
@@ -180,7 +195,7 @@ def _later_async(seam: Seam, patched: Patched, args: Args, kwargs: Kwargs) -> As
     async def generator() -> AsyncGenerator[object, None]:
         asked = made_in.run(seam.ask, patched, args, kwargs)
         if asked is None:
-            async for event in await patched.original(*args, **kwargs):
+            async for event in await _ready(patched.original(*args, **kwargs)):
                 yield event
             return
         call = asked.call
@@ -189,7 +204,7 @@ def _later_async(seam: Seam, patched: Patched, args: Args, kwargs: Kwargs) -> As
         changed, named = seam.adjusted(patched, asked)
         entered = call.enter()
         try:
-            inner = await patched.original(*changed, **named)
+            inner = await _ready(patched.original(*changed, **named))
             tap = AsyncTap(inner, call, seam.waist.event)
             first = await anext(tap)
         except StopAsyncIteration:
@@ -208,6 +223,11 @@ def _later_async(seam: Seam, patched: Patched, args: Args, kwargs: Kwargs) -> As
             await inner.aclose()
 
     return generator()
+
+
+async def _ready(made: Any) -> Any:
+    """Return an asynchronous generator, which some functions give at once and others are waited for."""
+    return await made if inspect.isawaitable(made) else made
 
 
 def _manager(seam: Seam, patched: Patched) -> Callable[..., Any]:

@@ -293,7 +293,7 @@ async def read(stream: Any, number: int) -> None:
 
 async def close(stream: Any) -> None:
     """Close any kind of stream."""
-    await settled((stream.aclose if inspect.isasyncgen(stream) else stream.close)())
+    await settled((stream.close if hasattr(stream, "close") else stream.aclose)())
 
 
 @asynccontextmanager

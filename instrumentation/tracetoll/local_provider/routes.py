@@ -91,6 +91,7 @@ ROUTES: Final = (
     Route("POST", "/responses/compact", openai_responses.compaction),
     Route("POST", "/responses/input_tokens", openai_responses.input_tokens),
     Route("POST", "/embeddings", openai_media.embedding),
+    Route("POST", "/images/embeddings", openai_media.embedding),
     Route("POST", "/moderations", openai_media.moderation),
     Route("POST", "/images/generations", openai_media.image),
     Route("POST", "/audio/transcriptions", openai_media.heard),

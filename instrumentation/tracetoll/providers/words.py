@@ -251,6 +251,9 @@ class Surface:
     metered: UsageMap | None = None
     """How to read what whoever serves the model has metered, in the response's headers or at `Answer.metered`: it
     stands for what the answer itself does not tell."""
+    usage_if: Path | None = None
+    """The field of a request that makes the provider report usage; where it is not set, missing usage is no gap.
+    An empty path: missing usage never is one, whoever serves the model decides."""
     request: Request = field(default_factory=dict)
     answer: Answer = field(default_factory=Answer)
     events: Events | None = None
