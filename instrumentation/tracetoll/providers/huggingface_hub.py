@@ -3,6 +3,7 @@
 Sources: the SDK's clients (0.30.2 to 2.4.0), its types of TGI's answers, recorded traffic; semconv reference, 5.5.
 Who serves a chat decides whether a stream has usage without `stream_options`. TGI counts its text only with
 `details=True`, and the prompt only with `decoder_input_details=True`. What has no tokens is told without any.
+Longer than 80 lines: tasks of several kinds, and TGI beside chats.
 """
 
 from __future__ import annotations
@@ -20,9 +21,7 @@ from tracetoll.providers.words import (
     OneOf,
     Reason,
     Surface,
-    as_float,
-    as_int,
-    as_texts,
+    asked,
     paths,
 )
 from tracetoll.usage import Length
@@ -43,14 +42,7 @@ TEXT: Final = Surface(
     usage_if=("parameters", "details"),
     request={
         **CHAT_REQUEST,
-        "parameters": {
-            "max_new_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-            "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
-            "top_p": (a.GEN_AI_REQUEST_TOP_P, as_float),
-            "top_k": (a.GEN_AI_REQUEST_TOP_K, as_int),
-            "seed": (a.GEN_AI_REQUEST_SEED, as_int),
-            "stop": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
-        },
+        "parameters": asked("max_tokens=max_new_tokens temperature top_p top_k seed stop"),
     },
     answer=Answer(
         usage=paths("details", "usage"),

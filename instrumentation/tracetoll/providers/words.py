@@ -95,19 +95,20 @@ _ASKED: Final[Mapping[str, tuple[str, Convert]]] = {
 }
 
 
-def asked(**names: str) -> dict[str, Any]:
+def asked(told: str) -> dict[str, Any]:
     """Return the table of a request from the names that the wire has for what most providers can be asked.
 
-    A name is a dotted path; several, separated by a space, mean the same: `max_tokens="max_tokens maxTokens"`.
+    `told` has words such as `seed`, where the wire has our name, and `max_tokens=config.maxTokens`, where it has
+    another, perhaps inside an object. A name of ours may be there several times.
     """
     table: dict[str, Any] = {}
-    for what, told in names.items():
-        for name in told.split():
-            *above, last = path(name)
-            within = table
-            for key in above:
-                within = within.setdefault(key, {})
-            within[last] = _ASKED[what]
+    for word in told.split():
+        ours, _, wire = word.partition("=")
+        *above, last = path(wire or ours)
+        within = table
+        for key in above:
+            within = within.setdefault(key, {})
+        within[last] = _ASKED[ours]
     return table
 
 
