@@ -301,7 +301,10 @@ class Prices:
 
     def price(self, provider: str, model: str, counts: Mapping[str, int]) -> int | None:
         """Return what some counts cost in nano-dollars; None where no price is known."""
-        rates = self.rates(provider, model)
+        known = self._cache.get((provider, model, None, False))
+        if known is None or time.monotonic() >= known.until:
+            known = self.known(provider, model)
+        rates = known.rates
         return _nano(rates.price(counts)) if rates is not None and rates.units else None
 
     def cost(self, usage: u.Usage, asked: Asked, *, details: bool) -> Cost:

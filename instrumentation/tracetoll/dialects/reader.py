@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from tracetoll.dialects.emitters import EMITTERS, TRACETOLL, UNKNOWN
 from tracetoll.reading import LARGEST_COUNT, count
@@ -22,6 +23,7 @@ CALLS: Final = frozenset({"inference", "embedding"})
 _SCOPES_KEPT: Final = 1000
 _SHAPES_KEPT: Final = 500
 _WIDEST_SHAPE_KEPT: Final = 64
+_SAID_KEPT: Final = 200
 _LONGEST_DOCUMENT: Final = 10_000
 _LARGEST_COST: Final = 1e9
 
@@ -117,13 +119,25 @@ class _Table:
         return found
 
 
+class _Said(NamedTuple):
+    """What a span says beside numbers."""
+
+    kind: Kind | None
+    """None where it does not say."""
+    provider: str = ""
+    model: str | None = None
+
+
 class _Shape:
     """What spans of one scope that have the same attributes have in common: which of these to read, with which table.
 
     An emitter's spans have few shapes, and have few of the names that its table knows.
     """
 
-    __slots__ = ("answer", "as_told", "cost", "counts", "documents", "failed", "kinds", "model", "provider", "table")
+    __slots__ = (
+        "_model", "_provider", "_said", "_saying", "answer", "as_told", "cost", "counts", "documents", "failed",
+        "kinds", "own", "table", "trust",
+    )  # fmt: skip
 
     def __init__(self, table: _Table | None, fields: Fields) -> None:
         self.table = table
@@ -131,28 +145,53 @@ class _Shape:
         if table is None:
             return
         emitter = table.emitter
+        self.own = table.own
+        self.trust = emitter.trust
         self.kinds = tuple(row for row in table.kinds if row[0] in fields)
         self.failed = a.ERROR_TYPE in fields
         self.answer = _there(emitter.response, fields)
-        self.provider: Aliases = ()
-        self.model: Aliases = ()
         self.cost: Aliases = ()
         self.counts: tuple[tuple[str, Aliases], ...] | None = None
         """What the span tells of usage, by count; None: nothing."""
         self.documents = tuple(emitter.documents.items())
-        if table.usage.isdisjoint(fields):
-            return
-        counts = ((name, _there(aliases, fields)) for name, aliases in emitter.counts.items())
-        self.counts = tuple((name, aliases) for name, aliases in counts if aliases)
-        self.cost = _there(emitter.cost, fields)
-        if not table.own:
-            self.provider, self.model = _there(emitter.provider, fields), _there(emitter.model, fields)
-        cached = any(name in {CACHE_READ, CACHE_WRITE} for name, _ in self.counts)
-        self.as_told = table.own or (table.plain and not cached and not self.documents)
+        self.as_told = table.own
         """Whether counts are normalised as they are told."""
+        self._provider: Aliases = ()
+        self._model: Aliases = ()
+        if not table.usage.isdisjoint(fields):
+            counts = ((name, _there(aliases, fields)) for name, aliases in emitter.counts.items())
+            self.counts = tuple((name, aliases) for name, aliases in counts if aliases)
+            self.cost = _there(emitter.cost, fields)
+            if not table.own:
+                self._provider, self._model = _there(emitter.provider, fields), _there(emitter.model, fields)
+                cached = any(name in {CACHE_READ, CACHE_WRITE} for name, _ in self.counts)
+                self.as_told = table.plain and not cached and not self.documents
+        saying = (*(attribute for attribute, _, _ in self.kinds), *self._provider, *self._model)
+        self._saying: Callable[[Fields], Any] = itemgetter(*saying) if saying else _nothing
+        self._said: dict[Any, _Said] = {}
 
-    def kind(self, fields: Fields) -> Kind | None:
-        """Return what a span is; None where it does not say."""
+    def said(self, fields: Fields) -> _Said:
+        """Return what a span says beside numbers."""
+        key = self._saying(fields)
+        try:
+            return self._said[key]
+        except KeyError:
+            if len(self._said) >= _SAID_KEPT:
+                self._said.clear()
+            self._said[key] = found = self._say(fields)
+            return found
+        except TypeError:  # a value that is a mapping
+            return self._say(fields)
+
+    def _say(self, fields: Fields) -> _Said:
+        named, model = _first(fields, self._provider), _first(fields, self._model)
+        return _Said(
+            self._kind(fields),
+            (_PROVIDERS.get(named) or _provider(named)) if named.__class__ is str else "",
+            model if model.__class__ is str else None,
+        )
+
+    def _kind(self, fields: Fields) -> Kind | None:
         for attribute, values, patterns in self.kinds:
             told = fields[attribute]
             if told.__class__ is not str:
@@ -189,16 +228,17 @@ class Reader(Generic[T]):
         table = shape.table
         if table is None:
             return None
-        kind = shape.kind(fields)
+        kind, provider, model = shape.said(fields)
         if kind == "fetch":
             return None  # the numbers of an answer that was counted when it was made
-        told = self._make(kind or "none", table.emitter.trust)
+        told = self._make(kind or "none", shape.trust)
         if shape.counts is not None:
+            told.provider, told.model = provider, model
             _read_usage(shape, table, fields, told)
         if kind is None:
             if told.counts is None:
                 return None
-            told.kind = "none" if table.own else "inference"
+            told.kind = "none" if shape.own else "inference"
         if told.counts is not None or kind in CALLS:
             _read_answer(shape, table, fields, told)
         return told
@@ -208,7 +248,7 @@ class Reader(Generic[T]):
         if self.telling.isdisjoint(fields):
             return None
         shape = self._shapes.get((scope, *fields)) or self._shape(scope, fields)
-        return shape.kind(fields) if shape.table is not None else None
+        return shape.said(fields).kind if shape.table is not None else None
 
     def _shape(self, scope: str, fields: Fields) -> _Shape:
         """Return the shape of a span that has not been seen before."""
@@ -239,6 +279,10 @@ class Reader(Generic[T]):
         return found
 
 
+def _nothing(_: Fields) -> None:
+    return None
+
+
 def _there(aliases: Iterable[str], fields: Fields) -> Aliases:
     return tuple(alias for alias in aliases if alias in fields)
 
@@ -252,36 +296,23 @@ def _is_of(scope: str, emitter: Emitter) -> bool:
 
 def _read_usage(shape: _Shape, table: _Table, fields: Fields, told: Told) -> None:
     """Read what a span tells of usage and cost."""
-    if not table.own:
-        named = _first(fields, shape.provider)
-        if named.__class__ is str:
-            told.provider = _PROVIDERS.get(named) or _provider(named)
-        model = _first(fields, shape.model)
-        if model.__class__ is str:
-            told.model = model
-    counts = _counts(shape, fields)
-    if INPUT not in counts and OUTPUT not in counts:
-        return
-    told.counts = counts if shape.as_told else table.normalised(counts, told.provider)
-    if shape.cost and told.counts is not None:
-        told.cost = _nano(_first(fields, shape.cost))
-        if not told.cost and not table.own:
-            told.cost = None  # others state 0 where they know no price
-
-
-def _counts(shape: _Shape, fields: Fields) -> dict[str, int]:
-    """Return the counts that a span tells, as it tells them."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for name, aliases in shape.counts or ():
         for alias in aliases:
             value = fields[alias]
             number = value if value.__class__ is int and 0 <= value <= LARGEST_COUNT else count(value)
             if number is not None:
-                found[name] = number
+                counts[name] = number
                 break
     for attribute, buckets in shape.documents:
-        _read_document(fields.get(attribute), buckets, found)
-    return found
+        _read_document(fields.get(attribute), buckets, counts)
+    if INPUT not in counts and OUTPUT not in counts:
+        return
+    told.counts = counts if shape.as_told else table.normalised(counts, told.provider)
+    if shape.cost and told.counts is not None:
+        told.cost = _nano(_first(fields, shape.cost))
+        if not told.cost and not shape.own:
+            told.cost = None  # others state 0 where they know no price
 
 
 def _read_answer(shape: _Shape, table: _Table, fields: Fields, told: Told) -> None:
@@ -290,7 +321,7 @@ def _read_answer(shape: _Shape, table: _Table, fields: Fields, told: Told) -> No
         answer = _first(fields, shape.answer)
         if answer.__class__ is str:
             told.answer = answer
-    if table.own:
+    if shape.own:
         told.refused = fields.get(a.CALL_OUTCOME) == "refused"
         told.missing = fields.get(a.USAGE_SOURCE) == "missing"
     elif told.counts is None:

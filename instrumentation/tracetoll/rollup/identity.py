@@ -32,14 +32,16 @@ def counted_before(node: Node, ended: Ended, below: Total | None) -> Ended | Non
         nearest_open(up)
         if up.call is not None and (ended.answer is None or up.call.answer is None):
             return up.call
-    return None if below or ended.counts is None else _told_at_once(node, ended)
+    if below or ended.counts is None:
+        return None
+    scopes = node.trace.scopes
+    if len(scopes) < 2 and (not scopes or ended.scope in scopes):
+        return None
+    return _told_at_once(node, ended)
 
 
 def _told_at_once(node: Node, ended: Ended) -> Ended | None:
     """Return another scope's call with the same numbers, within the time of this one: there is no id in common."""
-    scopes = node.trace.scopes
-    if len(scopes) < 2 and (not scopes or ended.scope in scopes):
-        return None
     for known in node.trace.alike(_numbers(ended)):
         if (
             ended.scope != known.scope

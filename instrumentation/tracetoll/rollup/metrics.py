@@ -41,8 +41,9 @@ class Labels(NamedTuple):
     context: SpanContext
 
     @classmethod
-    def of(cls, span: ReadableSpan, fields: dict[str, Any]) -> Labels:
+    def of(cls, span: ReadableSpan) -> Labels:
         """Return what a local root is told under."""
+        fields = span.attributes or {}
         found = (
             fields.get(a.GEN_AI_OPERATION_NAME),
             fields.get(a.GEN_AI_AGENT_NAME),
@@ -59,7 +60,7 @@ class TraceMetrics:
         self.following: Callable[[], int] = int
         """Tells how many traces the roll-up follows now."""
         self._followed = False
-        self._noted: deque[tuple[Labels, Total]] = deque()
+        self._noted: deque[tuple[ReadableSpan, Total]] = deque()
         self._names: set[str] = set()
         self._tokens = _histogram(meter, m.TRACE_TOKENS)
         self._cost = _histogram(meter, m.TRACE_COST)
@@ -67,11 +68,11 @@ class TraceMetrics:
         metric = m.ROLLUP_TRACES
         meter.create_observable_gauge(metric.name, [self._observe], metric.unit, metric.description)
 
-    def note(self, labels: Labels, total: Total) -> None:
+    def note(self, root: ReadableSpan, total: Total) -> None:
         """Note one trace that has ended, if it called a model."""
         if u.INPUT not in total and u.OUTPUT not in total and totals.CALLS not in total:
             return
-        self._noted.append((labels, dict(total)))
+        self._noted.append((root, total))
         if len(self._noted) >= _NOTED_AT_MOST:
             self.flush()
 
@@ -80,10 +81,10 @@ class TraceMetrics:
         with _RECORDING:
             while True:
                 try:
-                    labels, total = self._noted.popleft()
+                    root, total = self._noted.popleft()
                 except IndexError:
                     return
-                self._record(labels, total)
+                self._record(Labels.of(root), total)
 
     def forget(self) -> None:
         """Drop what is noted: in a forked child it is the parent's to record."""

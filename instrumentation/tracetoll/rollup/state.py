@@ -11,10 +11,11 @@ from opentelemetry.sdk.trace import Span
 from tracetoll.dialects.reader import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
+
+    from opentelemetry.sdk.trace import ReadableSpan
 
     from tracetoll.rollup.foreign import Behalf
-    from tracetoll.rollup.metrics import Labels
     from tracetoll.rollup.totals import Total
 
 ENDED_KEPT: Final = 128
@@ -36,7 +37,7 @@ class Node(ref[Span]):
     processor's lock.
     """
 
-    __slots__ = ("agent", "below", "call", "done", "hooked", "key", "open", "top", "trace", "up")
+    __slots__ = ("agent", "below", "call", "done", "hooked", "key", "open", "said", "top", "trace", "up")
 
     key: int
     """The span's id."""
@@ -54,6 +55,8 @@ class Node(ref[Span]):
     """Whether the span is a local root: it has no parent that this process knows of."""
     agent: bool
     """Whether the span said at its start that it is an agent; others write over what it says."""
+    said: Ended | None
+    """What the span was found to say when its totals were written; None: it has to be read."""
     call: Ended | None
     """The call that the span has told of, once it has ended; else that of the nearest such span passed above."""
 
@@ -90,8 +93,8 @@ class Ended(Told):
     """What another process told of itself: never the same as what is below."""
     scope = ""
     started_ns = ended_ns = 0
-    labels: Labels | None = None
-    """What the metrics of a trace are told under; None: not a local root."""
+    root: ReadableSpan | None = None
+    """The span itself, if it is a local root: the metrics of its trace are told under what it says."""
     behalf: Behalf | None = None
     """On whose behalf somebody else's call was made; None: limits need not hear of it."""
     where: Node | None
@@ -124,20 +127,18 @@ class Trace:
         self._older_ended: dict[int, Node | None] = {}
         self._answers: dict[str, Ended] = {}
         self._older_answers: dict[str, Ended] = {}
-        self._calls: dict[Numbers, deque[Ended]] = {}
-        self._older_calls: dict[Numbers, deque[Ended]] = {}
+        self._calls: dict[Numbers, Ended | deque[Ended]] = {}
+        self._older_calls: dict[Numbers, Ended | deque[Ended]] = {}
         self.scopes: set[str] = set()
         """The instrumentation scopes that have told of calls."""
 
-    def nearest_to(self, key: int, *, remote: bool) -> Node | None:
-        """Return the span of a key, or the nearest ancestor of it that is open; None: there is none.
+    def above(self, key: int, *, remote: bool) -> Node | None:
+        """Return the nearest ancestor that is open of a span that is not, by its key; None: there is none.
 
         A parent that ended long ago is forgotten; the local root stands in for it. A `remote` one may be of this
         process, if a context was serialised here and read again.
         """
-        found = self.open.get(key)
-        if found is not None:
-            return found
+        found = None
         if key in self.ended:
             found = self.ended[key]
         elif key in self._older_ended:
@@ -148,13 +149,6 @@ class Trace:
             found = found.up
         return found
 
-    def end(self, key: int) -> Node | None:
-        """Return the node of a span that ends; None: it is not followed."""
-        node = self.open.pop(key, None)
-        if node is not None:
-            self.ended[key] = node.up
-        return node
-
     def turn_ended(self) -> None:
         """Start a new generation of ended spans."""
         self._older_ended, self.ended = self.ended, {}
@@ -163,21 +157,30 @@ class Trace:
         """Return what has been counted of an answer."""
         return self._answers.get(answer) or self._older_answers.get(answer)
 
-    def alike(self, numbers: Numbers) -> Iterable[Ended]:
-        """Return the latest calls that used just as much."""
-        return (*self._calls.get(numbers, ()), *self._older_calls.get(numbers, ()))
+    def alike(self, numbers: Numbers) -> Iterator[Ended]:
+        """Yield the latest calls that used just as much."""
+        for calls in (self._calls, self._older_calls):
+            same = calls.get(numbers)
+            if isinstance(same, deque):
+                yield from same
+            elif same is not None:
+                yield same
 
     def count(self, call: Ended, numbers: Numbers) -> None:
         """Remember what has been counted of a call."""
-        self.name_answer(call)
+        if call.answer is not None:
+            self.name_answer(call)
         if len(self.scopes) < _SCOPES_KEPT:
             self.scopes.add(call.scope)
         same = self._calls.get(numbers)
         if same is None:
             if len(self._calls) >= _NUMBERS_KEPT:
                 self._older_calls, self._calls = self._calls, {}
-            same = self._calls[numbers] = deque(maxlen=_ALIKE_KEPT)
-        same.append(call)
+            self._calls[numbers] = call  # calls that used just as much are few
+        elif isinstance(same, deque):
+            same.append(call)
+        else:
+            self._calls[numbers] = deque((same, call), _ALIKE_KEPT)
 
     def name_answer(self, call: Ended) -> None:
         """Remember a call by the id of its answer."""
