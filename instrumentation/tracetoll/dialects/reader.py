@@ -59,24 +59,24 @@ _PROVIDERS: Final[Mapping[str, str]] = {
 class Told:
     """What one span tells. Counts are normalised: input includes cache, output includes reasoning."""
 
-    # Defaults of the class, so that making one costs only what the span says.
-    counts: dict[str, int] | None = None
-    """Usage by the names of `tracetoll.usage`; None: the span tells none."""
-    cost: int | None = None
-    """In nano-dollars, as the emitter states it."""
-    answer: str | None = None
-    """The id of the provider's answer: the same id in a trace is the same call."""
-    provider = ""
-    model: str | None = None
-    refused = False
-    """Whether a limit kept the call from being sent."""
-    missing = False
-    """Whether the call has no usage where there should be some."""
+    __slots__ = ("answer", "cost", "counts", "kind", "missing", "model", "provider", "refused", "trust")
 
     def __init__(self, kind: Kind, trust: int) -> None:
         self.kind: Kind = kind
         self.trust = trust
         """Whose numbers hold where several tell of the same answer: the higher, the rather. Ours have 2."""
+        self.counts: dict[str, int] | None = None
+        """Usage by the names of `tracetoll.usage`; None: the span tells none."""
+        self.cost: int | None = None
+        """In nano-dollars, as the emitter states it."""
+        self.answer: str | None = None
+        """The id of the provider's answer: the same id in a trace is the same call."""
+        self.provider = ""
+        self.model: str | None = None
+        self.refused = False
+        """Whether a limit kept the call from being sent."""
+        self.missing = False
+        """Whether the call has no usage where there should be some."""
 
 
 T = TypeVar("T", bound=Told)

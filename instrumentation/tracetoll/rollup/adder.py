@@ -182,10 +182,15 @@ class Adder:
             total = dict(LOST.total)
             totals.add(total, below or {})
             return total
-        late = node.up is not None and node.up.done
-        if ended.answer is None and not late and (ended.counts is None or ended.kind not in CALLS):
+        up = node.up
+        late = up is not None and up.done
+        is_call = ended.counts is not None and ended.kind in CALLS
+        if not is_call and ended.answer is None and not late:
             return _total(node, ended, below, None)
-        known = identity.counted_before(node, ended, below)
+        if is_call and not late and below is None and identity.is_first(node.trace, ended):
+            known = None
+        else:
+            known = identity.counted_before(node, ended, below)
         found = _total(node, ended, below, known)
         identity.remember(node, ended, known)
         # What is around a call of ours tells of it again, and limits know it.

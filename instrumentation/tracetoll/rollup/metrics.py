@@ -10,6 +10,7 @@ from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 
 from tracetoll import usage as u
 from tracetoll.rollup import totals
+from tracetoll.rollup.spans import fields_of
 from tracetoll.safety import contained
 from tracetoll.usage import NANO
 from tracetoll_semconv import attributes as a
@@ -43,14 +44,16 @@ class Labels(NamedTuple):
     @classmethod
     def of(cls, span: ReadableSpan) -> Labels:
         """Return what a local root is told under."""
-        fields = span.attributes or {}
-        found = (
-            fields.get(a.GEN_AI_OPERATION_NAME),
-            fields.get(a.GEN_AI_AGENT_NAME),
-            fields.get(a.GEN_AI_WORKFLOW_NAME),
+        told = fields_of(span)
+        operation, agent = told.get(a.GEN_AI_OPERATION_NAME), told.get(a.GEN_AI_AGENT_NAME)
+        workflow = told.get(a.GEN_AI_WORKFLOW_NAME)
+        return cls(
+            operation if isinstance(operation, str) else None,
+            agent if isinstance(agent, str) else None,
+            workflow if isinstance(workflow, str) else None,
+            span.name,
+            span.context,
         )
-        operation, agent, workflow = (one if isinstance(one, str) else None for one in found)
-        return cls(operation, agent, workflow, span.name, span.context)
 
 
 class TraceMetrics:
@@ -60,7 +63,7 @@ class TraceMetrics:
         self.following: Callable[[], int] = int
         """Tells how many traces the roll-up follows now."""
         self._followed = False
-        self._noted: deque[tuple[ReadableSpan, Total]] = deque()
+        self._noted: deque[tuple[Labels, Total]] = deque()
         self._names: set[str] = set()
         self._tokens = _histogram(meter, m.TRACE_TOKENS)
         self._cost = _histogram(meter, m.TRACE_COST)
@@ -72,7 +75,7 @@ class TraceMetrics:
         """Note one trace that has ended, if it called a model."""
         if u.INPUT not in total and u.OUTPUT not in total and totals.CALLS not in total:
             return
-        self._noted.append((root, total))
+        self._noted.append((Labels.of(root), total))
         if len(self._noted) >= _NOTED_AT_MOST:
             self.flush()
 
@@ -81,10 +84,10 @@ class TraceMetrics:
         with _RECORDING:
             while True:
                 try:
-                    root, total = self._noted.popleft()
+                    labels, total = self._noted.popleft()
                 except IndexError:
                     return
-                self._record(Labels.of(root), total)
+                self._record(labels, total)
 
     def forget(self) -> None:
         """Drop what is noted: in a forked child it is the parent's to record."""

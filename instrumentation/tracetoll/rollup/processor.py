@@ -289,6 +289,8 @@ class RollupProcessor(SpanProcessor):
                 del self._traces[trace.key]
             if trace.open:
                 self._keep(trace)
+            else:
+                trace.forget()
 
     def _sweep(self) -> None:
         """Work off what is noted, and drop what was not heard of for long, or is too much."""

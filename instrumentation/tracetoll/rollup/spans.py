@@ -41,7 +41,7 @@ _REMOTE: Final = {
 _REMOTE_MARK: Final = "tracetoll.remote.inference_call.count"
 _LARGEST_COST: Final = 1e9
 # Properties take four times as long, and two of them are asked of each span.
-_TIMES: Final = attrgetter("_start_time", "_end_time")
+_KEPT: Final = attrgetter("_instrumentation_scope", "_status", "_start_time", "_end_time")
 
 
 def _nothing(**total: int) -> Ended:
@@ -69,11 +69,13 @@ class SpanReader:
         """Return what a span says, of which `fields` are the attributes."""
         told = None
         if not self._telling.isdisjoint(fields):
-            scope = _scope_name(span)
+            scope, status, begun, over = _KEPT(span)
+            scope = scope.name if scope is not None else ""
             told = self._reader.read(scope, fields)
             if told is not None:
                 told.scope = scope
-                self._complete(told, span, node, fields)
+                told.started_ns, told.ended_ns = begun or 0, over or 0
+                self._complete(told, node, fields, failed=a.ERROR_TYPE in fields or status.status_code is _ERROR)
             if _REMOTE_MARK in fields:
                 told = told or _nothing()
                 told.remote = _remote(fields)
@@ -94,28 +96,23 @@ class SpanReader:
         fields = running_fields(span)
         return _REMOTE_MARK in fields or self._reader.kind(_scope_name(span), fields) == "agent"
 
-    def _complete(self, ended: Ended, span: ReadableSpan, node: Node, fields: Fields) -> None:
+    def _complete(self, ended: Ended, node: Node, fields: Fields, *, failed: bool) -> None:
         """Add what the emitter's table does not know."""
         if node.agent:
             ended.kind = "agent"
         elif ended.kind == "tool" and _is_within(node, fields.get(a.GEN_AI_TOOL_NAME)):
             ended.kind = "none"
-        if ended.counts is not None:
-            if ended.trust < OURS:
-                price = self._price(ended)
-                if price is not None:
-                    ended.cost = price
-            begun, over = _TIMES(span)
-            ended.started_ns, ended.ended_ns = begun or 0, over or 0
-        ended.total = totals.of(ended, failed=a.ERROR_TYPE in fields or span.status.status_code is _ERROR)
+        if ended.trust < OURS and ended.counts is not None and ended.model is not None:
+            price = self._priced(ended.provider, ended.model, ended.counts)
+            if price is not None:
+                ended.cost = price
+        ended.total = totals.of(ended, failed=failed)
 
-    def _price(self, ended: Ended) -> int | None:
+    def _priced(self, provider: str, model: str, counts: Total) -> int | None:
         """Return what we know that somebody else's call costs, in nano-dollars."""
-        if ended.model is None or ended.counts is None:
-            return None
         if self.prices is None:
             self.prices = Prices()
-        return self.prices.price(ended.provider, ended.model, ended.counts)
+        return self.prices.price(provider, model, counts)
 
 
 def kind_of(operation: object) -> Kind | None:

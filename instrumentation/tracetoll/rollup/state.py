@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from tracetoll.dialects.words import Kind
     from tracetoll.rollup.foreign import Behalf
     from tracetoll.rollup.totals import Total
 
@@ -25,6 +26,8 @@ _ANSWERS_KEPT: Final = 5_000
 _NUMBERS_KEPT: Final = 256
 _ALIKE_KEPT: Final = 16
 _SCOPES_KEPT: Final = 100
+
+_NONE: Final[Total] = {}
 
 Numbers = tuple[int, int]
 """A call's tokens of input and of output."""
@@ -87,20 +90,24 @@ def nearest_open(node: Node | None) -> Node | None:
 class Ended(Told):
     """What a span that has ended tells, and what the roll-up needs beside it."""
 
-    total: Total
-    """What the span itself came to."""
-    remote: Total | None = None
-    """What another process told of itself: never the same as what is below."""
-    scope = ""
-    started_ns = ended_ns = 0
-    root: ReadableSpan | None = None
-    """The span itself, if it is a local root: the metrics of its trace are told under what it says."""
-    behalf: Behalf | None = None
-    """On whose behalf somebody else's call was made; None: limits need not hear of it."""
-    where: Node | None
-    """The span below which a call was counted first, once it is."""
-    scopes: set[str] | None = None
-    """The instrumentation scopes that have told of the same call, if more than one."""
+    __slots__ = ("behalf", "ended_ns", "remote", "root", "scope", "scopes", "started_ns", "total", "where")
+
+    def __init__(self, kind: Kind, trust: int) -> None:
+        Told.__init__(self, kind, trust)  # half of what super() takes
+        self.total: Total = _NONE
+        """What the span itself came to."""
+        self.remote: Total | None = None
+        """What another process told of itself: never the same as what is below."""
+        self.scope = ""
+        self.started_ns = self.ended_ns = 0
+        self.root: ReadableSpan | None = None
+        """The span itself, if it is a local root: the metrics of its trace are told under what it says."""
+        self.behalf: Behalf | None = None
+        """On whose behalf somebody else's call was made; None: limits need not hear of it."""
+        self.where: Node | None = None
+        """The span below which a call was counted first, once it is."""
+        self.scopes: set[str] | None = None
+        """The instrumentation scopes that have told of the same call, if more than one."""
 
 
 class Trace:
@@ -152,6 +159,14 @@ class Trace:
     def turn_ended(self) -> None:
         """Start a new generation of ended spans."""
         self._older_ended, self.ended = self.ended, {}
+
+    def forget(self) -> None:
+        """Forget what has ended: it refers back to here, and all of it would wait for the garbage collector."""
+        if self.root is not None and self.root.done:
+            self.root = None
+        self.ended, self._older_ended = {}, {}
+        self._answers, self._older_answers = {}, {}
+        self._calls, self._older_calls = {}, {}
 
     def counted(self, answer: str) -> Ended | None:
         """Return what has been counted of an answer."""

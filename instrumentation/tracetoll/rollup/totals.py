@@ -52,14 +52,15 @@ _ALWAYS: Final = (INPUT, OUTPUT, CALLS)
 
 
 def of(told: Told, *, failed: bool) -> Total:
-    """Return what a span itself came to."""
+    """Return what a span itself came to; what it has counted becomes a part of it."""
     kind, counts = told.kind, told.counts
     is_call = kind in CALL_KINDS
     if is_call and told.refused:
         return {REFUSED: 1}
-    found: Total = {}
-    if counts is not None:
-        found = dict(counts)
+    if counts is None:
+        found: Total = {}
+    else:
+        found = counts
         if told.cost is not None:
             found[COST] = told.cost
         else:
@@ -82,9 +83,9 @@ def of(told: Told, *, failed: bool) -> Total:
 def add(total: Total, other: Mapping[str, int]) -> None:
     """Add a sibling's total, in place."""
     for name, amount in other.items():
-        if name in total:
+        try:
             total[name] += amount
-        else:
+        except KeyError:
             total[name] = amount
 
 
