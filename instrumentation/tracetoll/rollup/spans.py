@@ -88,7 +88,9 @@ class SpanReader:
 
     def may_be_agent(self, span: Span) -> bool:
         """Return whether a span that runs is one that gets totals, or does not say yet what it is."""
-        kind = kind_of(fields_of(span).get(a.GEN_AI_OPERATION_NAME)) or self._reader.kind(_scope_name(span), running_fields(span))
+        kind = kind_of(fields_of(span).get(a.GEN_AI_OPERATION_NAME)) or self._reader.kind(
+            _scope_name(span), running_fields(span)
+        )
         return kind is None or kind == "agent"
 
     def tells_totals(self, span: Span) -> bool:
