@@ -344,9 +344,9 @@ def _provider(told: str) -> str:
 
 
 def _nano(dollars: object) -> int | None:
-    if isinstance(dollars, bool) or not isinstance(dollars, int | float) or not 0 <= dollars < _LARGEST_COST:
+    if dollars.__class__ is not float and (isinstance(dollars, bool) or not isinstance(dollars, (int, float))):
         return None
-    return round(dollars * NANO)
+    return round(dollars * NANO) if 0 <= dollars < _LARGEST_COST else None
 
 
 def _read_document(document: object, buckets: Mapping[str, tuple[str, ...]], found: dict[str, int]) -> None:
