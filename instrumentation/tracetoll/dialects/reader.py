@@ -151,8 +151,8 @@ class _Shape:
         self.failed = a.ERROR_TYPE in fields
         self.answer = _there(emitter.response, fields)
         self.cost: Aliases = ()
-        self.counts: tuple[tuple[str, Aliases], ...] | None = None
-        """What the span tells of usage, by count; None: nothing."""
+        self.counts: tuple[tuple[str, str, Aliases], ...] | None = None
+        """What the span tells of usage: counts, and the attributes that have them; None: nothing."""
         self.documents = tuple(emitter.documents.items())
         self.as_told = table.own
         """Whether counts are normalised as they are told."""
@@ -160,11 +160,11 @@ class _Shape:
         self._model: Aliases = ()
         if not table.usage.isdisjoint(fields):
             counts = ((name, _there(aliases, fields)) for name, aliases in emitter.counts.items())
-            self.counts = tuple((name, aliases) for name, aliases in counts if aliases)
+            self.counts = tuple((name, aliases[0], aliases[1:]) for name, aliases in counts if aliases)
             self.cost = _there(emitter.cost, fields)
             if not table.own:
                 self._provider, self._model = _there(emitter.provider, fields), _there(emitter.model, fields)
-                cached = any(name in {CACHE_READ, CACHE_WRITE} for name, _ in self.counts)
+                cached = any(name in {CACHE_READ, CACHE_WRITE} for name, _, _ in self.counts)
                 self.as_told = table.plain and not cached and not self.documents
         saying = (*(attribute for attribute, _, _ in self.kinds), *self._provider, *self._model)
         self._saying: Callable[[Fields], Any] = itemgetter(*saying) if saying else _nothing
@@ -297,13 +297,12 @@ def _is_of(scope: str, emitter: Emitter) -> bool:
 def _read_usage(shape: _Shape, table: _Table, fields: Fields, told: Told) -> None:
     """Read what a span tells of usage and cost."""
     counts: dict[str, int] = {}
-    for name, aliases in shape.counts or ():
-        for alias in aliases:
-            value = fields[alias]
-            number = value if value.__class__ is int and 0 <= value <= LARGEST_COUNT else count(value)
-            if number is not None:
-                counts[name] = number
-                break
+    for name, alias, others in shape.counts or ():
+        value = fields[alias]
+        if value.__class__ is int and 0 <= value <= LARGEST_COUNT:
+            counts[name] = value
+        elif (number := _first_count(fields, (alias, *others))) is not None:
+            counts[name] = number
     for attribute, buckets in shape.documents:
         _read_document(fields.get(attribute), buckets, counts)
     if INPUT not in counts and OUTPUT not in counts:
@@ -313,6 +312,11 @@ def _read_usage(shape: _Shape, table: _Table, fields: Fields, told: Told) -> Non
         told.cost = _nano(_first(fields, shape.cost))
         if not told.cost and not shape.own:
             told.cost = None  # others state 0 where they know no price
+
+
+def _first_count(fields: Fields, aliases: Aliases) -> int | None:
+    numbers = (count(fields[alias]) for alias in aliases)
+    return next((number for number in numbers if number is not None), None)
 
 
 def _read_answer(shape: _Shape, table: _Table, fields: Fields, told: Told) -> None:

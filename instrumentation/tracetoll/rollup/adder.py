@@ -187,9 +187,8 @@ class Adder:
         is_call = ended.counts is not None and ended.kind in CALLS
         if not is_call and ended.answer is None and not late:
             return _total(node, ended, below, None)
-        if is_call and not late and below is None and identity.is_first(node.trace, ended):
-            known = None
-        else:
+        known = None
+        if not (is_call and not late and below is None and identity.is_first(node.trace, ended)):
             known = identity.counted_before(node, ended, below)
         found = _total(node, ended, below, known)
         identity.remember(node, ended, known)
@@ -204,6 +203,8 @@ class Adder:
 def _total(node: Node, ended: Ended, below: Total | None, known: Ended | None) -> Total | None:
     """Return the total of a span that says something itself; may return `below`, and changes neither."""
     total: Total | None
+    if known is None and not below and ended.remote is None:
+        return ended.total
     if known is not None:
         total = identity.change(node, ended, below, known)
     elif not below:

@@ -93,7 +93,11 @@ class Ended(Told):
     __slots__ = ("behalf", "ended_ns", "remote", "root", "scope", "scopes", "started_ns", "total", "where")
 
     def __init__(self, kind: Kind, trust: int) -> None:
-        Told.__init__(self, kind, trust)  # half of what super() takes
+        # Not by super().__init__(): there is one of these per call, and it takes as long as all that is here.
+        self.kind, self.trust = kind, trust
+        self.counts = self.cost = self.answer = self.model = None
+        self.provider = ""
+        self.refused = self.missing = False
         self.total: Total = _NONE
         """What the span itself came to."""
         self.remote: Total | None = None
