@@ -20,10 +20,11 @@ from tracetoll.forks import call_in_child
 from tracetoll.rollup import totals
 from tracetoll.rollup.adder import LOST, Adder
 from tracetoll.rollup.metrics import TraceMetrics
-from tracetoll.rollup.spans import SpanReader, fields_of, kind_of, running_fields, set_plain
+from tracetoll.rollup.spans import SpanReader, fields_of, kind_of, running_fields
 from tracetoll.rollup.state import Node, Trace
 from tracetoll.safety import fault
 from tracetoll.version import __version__
+from tracetoll.writing import set_attributes
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
@@ -261,7 +262,7 @@ class RollupProcessor(SpanProcessor):
             told[a.ROLLUP_SCOPE] = "descendants"
         else:
             told[a.ROLLUP_SCOPE] = "process" if span.parent is not None or totals.AWAY in total else "trace"
-        set_plain(span, told)
+        set_attributes(span, told)
         if ended.counts is None:  # else it matters when it ends
             node.said = ended
 

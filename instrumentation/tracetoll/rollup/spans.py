@@ -5,7 +5,6 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.trace import SpanKind, StatusCode
 
 from tracetoll import usage as u
@@ -164,18 +163,3 @@ def _remote(fields: dict[str, Any]) -> Total:
     if fields.get("tracetoll.remote.complete") is False:
         found[totals.LOST] = 1
     return found
-
-
-def set_plain(span: Span, told: dict[str, Any]) -> None:
-    """Set attributes that are whole numbers, truth values or short text.
-
-    Where nothing has to be cut or dropped, as the SDK does it: its own looks at every value, for 1 µs each.
-    """
-    kept: Any = span._attributes  # noqa: SLF001  # there is no public way
-    if kept.__class__ is BoundedAttributes and kept.max_value_len is None:
-        with span._lock, kept._lock:  # noqa: SLF001  # as above
-            fields: Fields = kept._dict  # noqa: SLF001  # as above
-            if span.is_recording() and (kept.maxlen is None or len(fields) + len(told) <= kept.maxlen):
-                fields.update(told)
-                return
-    span.set_attributes(told)
