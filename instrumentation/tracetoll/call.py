@@ -211,6 +211,8 @@ class Call:
             convert_found(told, answer.attributes, self.attributes)
         if answer.status:
             self.status = text(told.get(answer.status)) or self.status
+        if self.surface.lines:
+            self.engine.past_calls(self.surface, self.target, dig(told, self.surface.lines))
 
     def read_usage(self, node: Mapping[str, Any], answer: Answer) -> bool:
         """Take the usage object of an answer if it has one; return whether it had."""
@@ -218,7 +220,7 @@ class Call:
         if usage_map is None:
             return False
         for where in answer.usage:
-            found = node.get(where[0])
+            found = node.get(where[0]) if where else node
             if found is not None and len(where) > 1:
                 found = dig(found, where[1:])
             if found is not None:

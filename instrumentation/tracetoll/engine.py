@@ -22,7 +22,7 @@ from tracetoll.limits.rules import ruled
 from tracetoll.limits.scope import current_scopes
 from tracetoll.pricing import Asked, Prices
 from tracetoll.providers.words import Surface, convert_all
-from tracetoll.reading import get, text, with_changes
+from tracetoll.reading import dig, elements, get, text, with_changes
 from tracetoll.runs import running_agent
 from tracetoll.safety import contained, fault
 from tracetoll.signals import add_standing
@@ -53,7 +53,6 @@ _HEADERS: Final = contained("reading response headers")
 _CHECKING: Final = contained("looking at the policy file")
 _PENDING_KEPT: Final = 10_000
 _STARTS_KEPT: Final = 2048
-_PENDING: Final = frozenset({"queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling"})
 _RECEIVED: Final = frozenset({"done", "closed", "abandoned"})
 _FAILED: Final = frozenset({"failed", "expired"})
 _WITH_ERROR: Final = frozenset({"failed", "refused", "cut"})
@@ -318,6 +317,12 @@ class Engine:
             call.go()
             call.answered(answer)
 
+    def past_calls(self, surface: Surface, target: Target, lines: object) -> None:
+        """Account for the calls that lines of an answer tell of, which were made earlier."""
+        for line in elements(lines):
+            if surface.line is not None:
+                self.past_call(surface.line, target, dig(line, surface.line_at))
+
     def _start(
         self, surface: Surface, target: Target, model: str | None
     ) -> tuple[Target, str, Mapping[str, AttributeValue]]:
@@ -497,7 +502,7 @@ class Engine:
         billed = call.surface.billed
         if usage_map is None:
             return None
-        if billed == "fetched" and call.status not in _PENDING:
+        if billed == "fetched" and call.status not in call.surface.answer.pending:
             if call.response_id is None or not self._pending.discard(call.response_id):
                 return None
         elif billed != "now" and call.response_id is not None and not call.reading.counts:
@@ -529,7 +534,7 @@ class Engine:
             or surface.usage is None
             or surface.billed == "fetched"
             or outcome == "failed"
-            or call.status in _PENDING
+            or call.status in surface.answer.pending
         ):
             return None
         if outcome != "done":

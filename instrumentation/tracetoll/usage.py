@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from tracetoll.reading import LARGEST_COUNT, count, elements, get, text, view
+from tracetoll.reading import LARGEST_COUNT, count, dig, elements, get, path, text, view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,6 +133,31 @@ class Parts:
                 told[name] = told.get(name, 0) + number
         for name, number in told.items():
             seen.setdefault(name, number)
+
+
+class Sum:
+    """A list of the wire whose elements add up to one count.
+
+    `of` "numbers": each tells a part of the count at a path; "elements": each counts one that has anything there.
+    The first of the paths where an element has something is the one that counts.
+    """
+
+    __slots__ = ("_name", "_of", "_paths")
+
+    def __init__(self, name: str, *dotted: str, of: Literal["numbers", "elements"] = "numbers") -> None:
+        self._name = name
+        self._paths = tuple(path(one) for one in dotted)
+        self._of = of
+
+    def read(self, node: object, seen: dict[str, int]) -> None:
+        """Add what the elements come to to `seen`, where any of them tells."""
+        told = [
+            next((found for at in self._paths if (found := dig(one, at)) is not None), None) for one in elements(node)
+        ]
+        numbers = [1 if self._of == "elements" else count(one) for one in told if one is not None]
+        known = [number for number in numbers if number is not None]
+        if known:
+            seen.setdefault(self._name, sum(known))
 
 
 USD: Final = Scaled(PROVIDER_COST, Decimal(NANO))
@@ -417,8 +442,8 @@ def _read(node: object, table: dict[str, Any], seen: dict[str, int], spare: dict
             _read_rare(rule, value, seen, spare)
 
 
-def _read_rare(rule: Parts | Scaled | Either, value: object, seen: dict[str, int], spare: dict[str, int]) -> None:
-    if isinstance(rule, Parts):
+def _read_rare(rule: Parts | Sum | Scaled | Either, value: object, seen: dict[str, int], spare: dict[str, int]) -> None:
+    if isinstance(rule, Parts | Sum):
         rule.read(value, seen)
         return
     scaled = rule.number if isinstance(rule, Either) else rule

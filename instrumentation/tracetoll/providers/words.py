@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from tracetoll.reading import Path, dig, elements, encodable, get, items, path, text, view
 
@@ -140,10 +140,15 @@ class Status:
 
 # --- answers and events ---------------------------------------------------------------------
 
+PENDING: Final = frozenset({"queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling"})
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Answer:
-    """Where an answer, or a part of it, says what. An empty path means: not told here."""
+    """Where an answer, or a part of it, says what. An empty path means: not told here.
+
+    One of `usage` may be the empty path: the whole answer is looked through.
+    """
 
     id: str = "id"
     model: str = "model"
@@ -153,6 +158,8 @@ class Answer:
     finish: Finish | None = None
     error: Path = ()
     status: str = ""
+    pending: frozenset[str] = PENDING
+    """The statuses of an answer that is not finished."""
     attributes: Request = field(default_factory=dict)
 
 
@@ -203,6 +210,8 @@ class Surface:
     """The answer is a file of lines, each a call of its own that was made earlier: its surface."""
     line_at: Path = ()
     """Where in a line its answer stands."""
+    lines: Path = ()
+    """Where in the answer such lines stand, if it is no file."""
     metrics: bool = True
     """Whether this counts as a model operation in metrics (counting tokens does not)."""
     batch: bool = False
