@@ -11,6 +11,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll.bodies import dig_any
+from tracetoll.held import hold
 from tracetoll.responses import read_body, watch
 from tracetoll.safety import contained, fault
 from tracetoll.streams import AsyncTap, SyncTap
@@ -49,6 +50,17 @@ def _answer(call: Call, result: Any, waist: Waist) -> Any:
         take_mapping(call, dig_any(result, waist.headers))
     call.answered(result if waist.event is None else waist.event(result))
     return result
+
+
+def _inside(call: Call, result: Any, waist: Waist) -> Any:
+    """Take an answer, or the events that the SDK itself reads.
+
+    No generator of ours stands around these: one that is dropped waits for the event loop, a tap closes at once.
+    """
+    if call.streaming:
+        hold(call)
+        return (AsyncTap if hasattr(result, "__anext__") else SyncTap)(result, call, waist.event)
+    return _answer(call, result, waist)
 
 
 def passed_on(tap: SyncTap, call: Call, inner: Iterator[object]) -> Iterator[object]:
@@ -109,6 +121,7 @@ def take_mapping(call: Call, headers: Mapping[str, str] | None) -> None:
 CARRIERS: Final[dict[str, Carrier]] = {
     "answer": _answer,
     "lazy": _answer,
+    "inside": _inside,
     "response": _response,
     "response manager": _response,
 }

@@ -12,6 +12,7 @@ from tracetoll import bodies
 from tracetoll.bodies import dig_any
 from tracetoll.call import current_call
 from tracetoll.errors import LimitExceeded
+from tracetoll.held import holding
 from tracetoll.reading import text
 from tracetoll.routes import Route, Routes
 from tracetoll.safety import contained, fault
@@ -44,6 +45,8 @@ class WaistSeam:
         """Patch the SDK when it is imported."""
         for function in self.waist.functions:
             _replace(patches, function, functools.partial(wrapped, self, function))
+        for held in self.waist.held:
+            _replace(patches, held, lambda original: holding(original, self.switch))
         for response in self.waist.responses:
             _replace(patches, response.function, functools.partial(self._wrap_response, response))
 

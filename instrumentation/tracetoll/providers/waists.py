@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 Event = Callable[[object], object]
 
-Result = Literal["answer", "lazy", "response", "response manager", "aws"]
+Result = Literal["answer", "lazy", "inside", "response", "response manager", "aws"]
 """What a function gives back.
 
 - "answer": the answer; where it streams, an iterator of events;
 - "lazy": a generator that asks nobody before it is iterated where it streams, else the answer;
+- "inside": the answer; where it streams, an iterator of events that the application never gets to see;
 - "response": an HTTP response of httpx or httpx2;
 - "response manager": a context manager that has one;
 - "aws": what botocore makes of a response.
@@ -88,6 +89,8 @@ class Waist:
     event: Event | None = None
     headers: Path = ()
     responses: tuple[Response, ...] = ()
+    held: tuple[Function, ...] = ()
+    """Coroutine functions that give the application an asynchronous generator, in which streams are read."""
     error_codes: tuple[Path, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
 
