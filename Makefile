@@ -17,11 +17,11 @@ in = @set -eu; python="$$($(PYTHON) tools/environment.py $(1))"; bin="$$(dirname
 # Builds the environments of tests/beside.
 beside = for name in beside-current beside-older; do $(PYTHON) tools/environment.py "$$name" >/dev/null; done
 
-.PHONY: help demo test test-newest test-middle test-oldest test-beside side-by-side lint format bench semconv build
+.PHONY: help demo test test-newest test-middle test-oldest test-apart test-beside side-by-side lint format bench semconv build
 
 help:
 	@echo "make demo     an agent against the local provider, its trace as a tree; ARGS='--width 100'"
-	@echo "make test     lint, then the tests against the newest, a middle and the oldest provider SDKs, and beside others"
+	@echo "make test     lint, then the tests against the newest, a middle and the oldest provider SDKs, some apart, and beside others"
 	@echo "make lint     ruff, mypy --strict, import direction, generated files"
 	@echo "make format   let ruff format and fix what it can"
 	@echo "make bench    what a call costs, and whether memory grows"
@@ -32,13 +32,18 @@ help:
 demo:
 	$(call in,newest) "$$bin/tracetoll" demo $(ARGS)
 
-test: lint test-newest test-middle test-oldest test-beside
+test: lint test-newest test-middle test-oldest test-apart test-beside
 
 test-newest:
 	$(call in,newest) echo "== tests, newest SDKs"; "$$python" $(PYTEST) --ignore tests/beside $(ARGS)
 
 test-middle test-oldest: test-%:
 	$(call in,$*) echo "== tests, $* SDKs"; "$$python" $(PYTEST) $(ARGS) $(SDK_TESTS)
+
+# 5 is pytest's word for no tests.
+test-apart:
+	$(call in,apart) echo "== tests, SDKs that need an environment apart"; \
+	"$$python" $(PYTEST) --apart $(ARGS) $(SDK_TESTS) || test $$? = 5
 
 test-beside:
 	$(call in,newest) $(beside); echo "== tests, beside other packages"; "$$python" $(PYTEST) $(ARGS) tests/beside
