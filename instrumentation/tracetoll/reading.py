@@ -47,7 +47,7 @@ def view(node: object) -> Mapping[str, Any]:
     if type(node) is dict:
         return node
     fields: Mapping[str, Any] = getattr(node, "__dict__", _EMPTY)
-    extra = getattr(node, "__pydantic_extra__", None) if fields else None
+    extra = getattr(node, "__pydantic_extra__", None) if fields is not _EMPTY else None
     if extra:
         return {**extra, **fields}
     return node if isinstance(node, dict) else fields
