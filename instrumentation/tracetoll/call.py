@@ -21,7 +21,7 @@ from tracetoll.safety import fault
 from tracetoll.usage import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from contextvars import Token
 
     from opentelemetry.context import Context
@@ -92,6 +92,7 @@ class Call:
         "first_chunk_s",
         "model",
         "output",
+        "reader",
         "reading",
         "received",
         "request_id",
@@ -119,6 +120,8 @@ class Call:
         self.surface = surface
         self.target = target
         self.model = model
+        self.reader: Callable[[object], object] | None = None
+        """What reads the parts of which an SDK makes the elements of its stream."""
         self.streaming = streaming
         self.reading = Reading()
         self.finish: dict[int, str] = {}
@@ -211,6 +214,15 @@ class Call:
             convert_found(told, answer.attributes, self.attributes)
         if answer.status:
             self.status = text(told.get(answer.status)) or self.status
+        if answer.provider is not None or self.surface.lines:
+            self._read_rare(told, answer)
+
+    def _read_rare(self, told: Mapping[str, Any], answer: Answer) -> None:
+        """Take what few answers say."""
+        if answer.provider is not None:
+            name = text(dig(told, answer.provider.at))
+            if name is not None:
+                self.engine.answered_by(self, answer.provider.names.get(name, name))
         if self.surface.lines:
             self.engine.past_calls(self.surface, self.target, dig(told, self.surface.lines))
 

@@ -7,17 +7,22 @@ plain generator, one of ours around it.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from inspect import isawaitable
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.context import attach, detach
+
 from tracetoll.bodies import dig_any
+from tracetoll.call import current_call
 from tracetoll.held import hold
+from tracetoll.own_streams import tap_in_place
 from tracetoll.responses import read_body, watch
 from tracetoll.safety import contained, fault
 from tracetoll.streams import AsyncTap, SyncTap
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Generator, Mapping
 
     from tracetoll.call import Call
     from tracetoll.providers.waists import Waist
@@ -61,6 +66,30 @@ def _inside(call: Call, result: Any, waist: Waist) -> Any:
         hold(call)
         return (AsyncTap if hasattr(result, "__anext__") else SyncTap)(result, call, waist.event)
     return _answer(call, result, waist)
+
+
+def _own_stream(call: Call, result: Any, waist: Waist) -> Any:
+    """Take an answer, or a stream of the SDK's own, or wait for either."""
+    if isawaitable(result):
+        return _awaited(call, result, waist)
+    if call.streaming and (hasattr(result, "__next__") or hasattr(result, "__anext__")):
+        tap_in_place(call, result, waist.event, said_elsewhere=bool(waist.said))
+        return result
+    return _answer(call, result, waist)
+
+
+async def _awaited(call: Call, result: Awaitable[Any], waist: Waist) -> Any:
+    """Wait for what a function that is not asynchronous itself has promised."""
+    outer, context = current_call.set(call), attach(call.context)
+    try:
+        result = await result
+    except BaseException as error:
+        call.fail(error)
+        raise
+    finally:
+        current_call.reset(outer)
+        detach(context)
+    return taken(call, result, waist, "own stream")
 
 
 def passed_on(tap: SyncTap, call: Call, inner: Iterator[object]) -> Iterator[object]:
@@ -122,6 +151,7 @@ CARRIERS: Final[dict[str, Carrier]] = {
     "answer": _answer,
     "lazy": _answer,
     "inside": _inside,
+    "own stream": _own_stream,
     "response": _response,
     "response manager": _response,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 from time import monotonic, perf_counter, time_ns
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -139,6 +140,7 @@ class Engine:
         self._past = Seen()
         self._silent = HeldSilently()
         self._elsewhere: dict[str, Target] = {}
+        self._answered_by: dict[tuple[Target, str], Target] = {}
         self._starts: dict[tuple[int, int, str | None], tuple[Target, str, Mapping[str, AttributeValue]]] = {}
 
     # --- opening -----------------------------------------------------------------------------
@@ -364,6 +366,20 @@ class Engine:
             if self._sources.changed():
                 self.hold_to(self._sources)
             self.next_check = self._sources.next_check
+
+    def answered_by(self, call: Call, provider: str) -> None:
+        """Take which provider it was that answered, where an SDK calls many."""
+        call.attributes[a.GEN_AI_PROVIDER_NAME] = provider
+        target = call.target
+        if provider == target.provider:
+            return
+        key = (target, provider)
+        found = self._answered_by.get(key)
+        if found is None:
+            if len(self._answered_by) >= _STARTS_KEPT:
+                self._answered_by.clear()
+            found = self._answered_by[key] = replace(target, provider=provider)
+        call.target = found
 
     def collector(self, call: Call) -> Callable[[object], None] | None:
         """Return what keeps the content of a stream's events, None where content is not wanted."""

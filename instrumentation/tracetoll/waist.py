@@ -6,6 +6,7 @@ What is particular to an SDK is said in its provider file, in the words of `trac
 from __future__ import annotations
 
 import functools
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll import bodies
@@ -13,7 +14,9 @@ from tracetoll.bodies import dig_any
 from tracetoll.call import current_call
 from tracetoll.errors import LimitExceeded
 from tracetoll.held import holding
-from tracetoll.reading import text
+from tracetoll.own_streams import METHODS, provider_said
+from tracetoll.providers.waists import Function
+from tracetoll.reading import dig, get, text
 from tracetoll.routes import Route, Routes
 from tracetoll.safety import contained, fault
 from tracetoll.targets import Targets
@@ -25,9 +28,10 @@ if TYPE_CHECKING:
 
     from tracetoll.engine import Engine
     from tracetoll.patching import Patches, Switch
-    from tracetoll.providers.waists import Function, Response, Waist
+    from tracetoll.providers.waists import Many, Response, Waist
     from tracetoll.targets import Target
 
+_SAID: Final = contained("reading what a provider said")
 _RESPONSE: Final = contained("looking at a response")
 
 
@@ -45,6 +49,11 @@ class WaistSeam:
         """Patch the SDK when it is imported."""
         for function in self.waist.functions:
             _replace(patches, function, functools.partial(wrapped, self, function))
+        for stream in self.waist.streams:
+            for name, wrap in METHODS.items():
+                _replace(patches, Function(at=f"{stream}.{name}"), wrap)
+        for said in self.waist.said:
+            _replace(patches, Function(at=said), self._wrap_said)
         for held in self.waist.held:
             _replace(patches, held, lambda original: holding(original, self.switch))
         for response in self.waist.responses:
@@ -65,12 +74,13 @@ class WaistSeam:
             body = self.waist.bodies.get(key, self.waist.body)
             streams = function.streams
             streaming = streams if isinstance(streams, bool) else bool(dig_any(table, streams))
+            model = route.model or text(bodies.model(body, table)) or text(get(bodies.read(body, table), "model"))
             call = self.engine.open(
                 route.surface,
-                self._target(table),
+                self._target(table, model),
                 bodies.read(body, table),
                 streaming=streaming or key in self.waist.streamed,
-                model=route.model or text(bodies.model(body, table)),
+                model=self._plain(model),
             )
             return None if call is None else Asked(call, args, kwargs, table, body, route.model)
         except LimitExceeded:
@@ -98,11 +108,34 @@ class WaistSeam:
         surface = self.waist.surfaces.get(told[0])
         return told[0], None if surface is None else Route(surface)
 
-    def _target(self, table: bodies.Arguments) -> Target:
+    def _target(self, table: bodies.Arguments, model: str | None) -> Target:
         url: Any = dig_any(table, self.waist.base_url) if self.waist.base_url else None
         if callable(url):
             url = url()
-        return self._targets.at(str(url or ""), self.waist.provider)
+        many = self.waist.many
+        return self._targets.at(str(url or ""), self.waist.provider if many is None else self._one(many, table, model))
+
+    def _one(self, many: Many, table: bodies.Arguments, model: str | None) -> str:
+        """Return which of many providers is called."""
+        told = text(dig_any(table, many.argument))
+        if told is not None:
+            return many.names.get(told, told)
+        if model is None:
+            return self.waist.provider
+        before, slash, _ = model.partition("/")
+        if slash and before in many.names:
+            return many.names[before]
+        module, _, name = many.table.partition(":")
+        listed = text(dig(getattr(sys.modules.get(module), name, None), (model, many.in_table)))
+        return self.waist.provider if listed is None else many.names.get(listed, listed)
+
+    def _plain(self, model: str | None) -> str | None:
+        """Return a model without the name of its provider, by which the SDK tells many apart."""
+        many = self.waist.many
+        if many is None or model is None:
+            return model
+        before, _, rest = model.partition("/")
+        return rest if rest and before in many.names else model
 
     def adjusted(self, patched: Patched, asked: Asked) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return what to call the SDK's function with: what the application passed, with what limits changed."""
@@ -111,6 +144,8 @@ class WaistSeam:
             return asked.args, asked.kwargs
         try:
             table, changes = asked.table, dict(claim.changes)
+            if self.waist.many is not None and "model" in changes:
+                changes["model"] = _as_asked(text(get(table, "model")), asked.call.model, str(changes["model"]))
             if asked.path_model is not None and "model" in changes:
                 table = bodies.in_path(table, self.waist.key[1], asked.path_model, str(changes.pop("model")))
             return patched.parameters.call(bodies.changed(asked.body, table, changes), asked.args)
@@ -118,6 +153,17 @@ class WaistSeam:
             if not fault("adjusting a request", error):
                 raise
             return asked.args, asked.kwargs
+
+    def _wrap_said(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def said(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            if self.switch.on:
+                with _SAID:
+                    provider_said(result)
+            return result
+
+        return said
 
     # --- the HTTP response -------------------------------------------------------------------
 
@@ -148,6 +194,13 @@ class WaistSeam:
                 found = dig_any(result, response.at)
                 if call.streaming and hasattr(found, "close"):
                     call.stream_of = found
+
+
+def _as_asked(asked: str | None, plain: str | None, instead: str) -> str:
+    """Return a model with the name of the provider that the one that was asked for had."""
+    if asked is None or plain is None or "/" in instead:
+        return instead
+    return asked.removesuffix(plain) + instead
 
 
 def _replace(patches: Patches, function: Function, wrap: Callable[[Any], Any]) -> None:

@@ -32,4 +32,5 @@ KNOWN: Final[Mapping[str, Sdk]] = {
     "openai": Sdk("openai", (1, 40), 3, ("openai",)),
     "anthropic": Sdk("anthropic", (0, 34), 2, ("anthropic",)),
     "google_genai": Sdk("google-genai", (1, 0), 3, ("google.genai",)),
+    "litellm": Sdk("litellm", (1, 60), 1, ("litellm",)),
 }

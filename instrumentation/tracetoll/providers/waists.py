@@ -11,19 +11,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from tracetoll.reading import Path, dig
+from tracetoll.reading import Path, dig, view
 
 if TYPE_CHECKING:
     from tracetoll.providers.words import Surface
 
 Event = Callable[[object], object]
 
-Result = Literal["answer", "lazy", "inside", "response", "response manager", "aws"]
+Result = Literal["answer", "lazy", "inside", "own stream", "response", "response manager", "aws"]
 """What a function gives back.
 
 - "answer": the answer; where it streams, an iterator of events;
 - "lazy": a generator that asks nobody before it is iterated where it streams, else the answer;
 - "inside": the answer; where it streams, an iterator of events that the application never gets to see;
+- "own stream": the answer; where it streams, an object of the SDK's own with `__next__` or `__anext__`;
 - "response": an HTTP response of httpx or httpx2;
 - "response manager": a context manager that has one;
 - "aws": what botocore makes of a response.
@@ -67,6 +68,20 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Many:
+    """Who is called through an SDK that calls many providers, and what we call them.
+
+    The first thing that tells is believed: an argument, the model ("provider/model"), the SDK's own table of models
+    ("module:table", and where in an entry). None of them: the waist's own provider.
+    """
+
+    names: Mapping[str, str]
+    argument: Path = ()
+    table: str = ""
+    in_table: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Waist:
     """An SDK, or a part of one, whose calls pass through a few functions.
 
@@ -89,10 +104,25 @@ class Waist:
     event: Event | None = None
     headers: Path = ()
     responses: tuple[Response, ...] = ()
+    streams: tuple[str, ...] = ()
+    """Classes of streams of the SDK's own, as "module:Class"."""
+    said: tuple[str, ...] = ()
+    """Functions that return what a provider said while such a stream is read; then its elements themselves, which
+    may have numbers of the SDK's own, are not."""
+    many: Many | None = None
     held: tuple[Function, ...] = ()
     """Coroutine functions that give the application an asynchronous generator, in which streams are read."""
     error_codes: tuple[Path, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
+
+
+def with_hidden(name: str) -> Event:
+    """Return what reads an object with one of its attributes that its own fields do not have."""
+
+    def event(of: object) -> object:
+        return {**view(of), name: getattr(of, name, None)}
+
+    return event
 
 
 def json_at(where: Path = ()) -> Event:

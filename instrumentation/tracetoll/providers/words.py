@@ -144,6 +144,14 @@ PENDING: Final = frozenset({"queued", "in_progress", "validating", "finalizing",
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Provider:
+    """Where an answer names its provider, and what we call the providers of those names."""
+
+    at: Path
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Answer:
     """Where an answer, or a part of it, says what. An empty path means: not told here.
 
@@ -161,6 +169,7 @@ class Answer:
     pending: frozenset[str] = PENDING
     """The statuses of an answer that is not finished."""
     attributes: Request = field(default_factory=dict)
+    provider: Provider | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
