@@ -64,7 +64,7 @@ def model(body: Body, table: Arguments) -> Any:
 def changed(body: Body, table: Arguments, changes: Mapping[str, Any]) -> Arguments:
     """Return arguments whose request has other values."""
     inside = dict(changes)
-    if body.model and "model" in inside:
+    if "model" in inside and model(body, table) is not None:
         table = _table_with(table, body.model, inside.pop("model"))
     if not inside:
         return table

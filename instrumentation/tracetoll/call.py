@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from opentelemetry.context import attach, detach
 
 from tracetoll.providers.words import convert_found
-from tracetoll.reading import dig, encodable, text, view
+from tracetoll.reading import dig, elements, encodable, get, text, view
 from tracetoll.safety import fault
 from tracetoll.usage import Reading
 
@@ -95,6 +95,7 @@ class Call:
         "reader",
         "reading",
         "received",
+        "rejected",
         "request_id",
         "response",
         "response_id",
@@ -112,6 +113,7 @@ class Call:
         "surface",
         "target",
         "token",
+        "tried",
         "usage_hidden",
     )
 
@@ -140,6 +142,8 @@ class Call:
         """Whether the SDK was let do its work."""
         self.received = False
         """Whether the provider has answered with success."""
+        self.rejected = False
+        """Whether the provider has answered with an error, in a response that the SDK makes an exception of."""
         self.stream_of: Any = None
         """The HTTP response that a stream comes from, where only that can be closed."""
         self.response_id: str | None = None
@@ -149,6 +153,8 @@ class Call:
         self.error: BaseException | None = None
         self.error_code: str | None = None
         self.attempts = 1
+        self.tried = 0
+        """How many attempts were seen to begin."""
         self.first_chunk_s: float | None = None
         self.run: Run | None = None
         """The agent that counts this call as its own."""
@@ -191,6 +197,11 @@ class Call:
         if type(retries) is int:
             self.attempts = retries + 1
 
+    def tries(self) -> None:
+        """Note that the SDK is about to ask, for the first time or again."""
+        self.tried += 1
+        self.attempts = self.tried
+
     # --- what the provider says --------------------------------------------------------------
 
     def read(self, node: object, answer: Answer | None = None) -> None:
@@ -214,11 +225,13 @@ class Call:
             convert_found(told, answer.attributes, self.attributes)
         if answer.status:
             self.status = text(told.get(answer.status)) or self.status
-        if answer.provider is not None or self.surface.lines:
+        if answer.provider is not None or answer.model_in or self.surface.lines:
             self._read_rare(told, answer)
 
     def _read_rare(self, told: Mapping[str, Any], answer: Answer) -> None:
         """Take what few answers say."""
+        for part in elements(told.get(answer.model_in)):
+            self.response_model = text(get(part, answer.model)) or self.response_model
         if answer.provider is not None:
             name = text(dig(told, answer.provider.at))
             if name is not None:

@@ -17,7 +17,7 @@ from tracetoll.bodies import dig_any
 from tracetoll.call import current_call
 from tracetoll.held import hold
 from tracetoll.own_streams import tap_in_place
-from tracetoll.responses import read_body, watch
+from tracetoll.responses import Watcher, read_body, read_failure, watch
 from tracetoll.safety import contained, fault
 from tracetoll.streams import AsyncTap, SyncTap
 
@@ -116,25 +116,32 @@ async def _async_generator(tap: AsyncTap, call: Call, inner: Any) -> AsyncGenera
         async for event in tap:
             yield event
     finally:
-        await inner.aclose()
         call.close_safely("closed")
+        await inner.aclose()
 
 
 def _response(call: Call, response: Any, _: Waist) -> Any:
     """Take an HTTP response of httpx, which its reader reads."""
     call.engine.read_headers(call, response)
-    failed = response.status_code >= _FIRST_ERROR_STATUS
+    call.rejected = response.status_code >= _FIRST_ERROR_STATUS
+    call.received = not call.rejected
+    if call.rejected:
+        call.error_code = str(response.status_code)
     if not (response.is_closed and response.is_stream_consumed):
-        if failed:
-            call.error_code = str(response.status_code)
         watch(response, call, raw=True)
         return response
     with _TAKING:
         read_body(call, response.content)
-    if failed:
-        call.error_code = call.error_code or str(response.status_code)
-    call.close("failed" if failed else "done")
+        if call.rejected:
+            read_failure(call, response.content)
+    call.close("failed" if call.rejected else "done")
     return response
+
+
+def left(response: Any) -> None:
+    """Take what came in of an HTTP response that nobody is going to read on."""
+    if isinstance(getattr(response, "stream", None), Watcher):
+        response.stream.closed()
 
 
 def take_mapping(call: Call, headers: Mapping[str, str] | None) -> None:

@@ -34,6 +34,10 @@ _OURS: Final = frozenset(
         u.WEB_SEARCHES,
         u.WEB_FETCHES,
         u.IMAGES,
+        u.PAGES,
+        u.SEARCH_UNITS,
+        u.IMAGE_PIXELS,
+        u.VIDEO_PIXELS,
     }
 )
 _NAMES: Final[dict[str, str]] = {

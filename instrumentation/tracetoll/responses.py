@@ -13,7 +13,8 @@ from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from tracetoll.reading import get
+from tracetoll import errors
+from tracetoll.reading import dig, get
 from tracetoll.safety import contained
 from tracetoll.streams import event_reader
 
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
 
 _READING: Final = contained("reading a raw response")
 _LARGEST_BODY: Final = 64 * 1024 * 1024
-_WORTH_READING: Final = ("application/json", "text/event-stream", "application/x-ndjson")
+_WORTH_READING: Final = (
+    "application/json",
+    "text/event-stream",
+    "application/x-ndjson",
+    "application/stream+json",  # Cohere's first API
+)
 
 
 class Received:
@@ -58,6 +64,8 @@ class Received:
             self._pieces = []
             if body:
                 read_body(call, body)
+                if call.rejected:
+                    read_failure(call, body)
                 # An SDK closes a stream as soon as it has read the provider's last word.
                 complete = complete or bool(call.finish) or body.rstrip().endswith(b"[DONE]")
         call.close_safely("done" if complete else otherwise)
@@ -76,10 +84,11 @@ class Received:
 
 
 def read_body(call: Call, body: bytes) -> None:
-    """Take what a raw body says: a JSON answer, or server-sent events."""
+    """Take what a raw body says: a JSON answer, server-sent events, or an event in each line."""
     text = body.decode("utf-8", errors="replace")
-    if text.lstrip()[:1] in ("{", "["):
-        answer = _json(text)
+    lines = text.lstrip()[:1] in ("{", "[")
+    answer = _json(text) if lines else None
+    if lines and not _is_event(call, answer) and (answer is not None or not call.streaming):
         call.read(answer)
         if call.engine.keeps_content:
             call.output = answer
@@ -87,7 +96,7 @@ def read_body(call: Call, body: bytes) -> None:
     read = event_reader(call)
     collect = call.engine.collector(call)
     named = call.surface.events is not None and call.surface.events.kind == "event"
-    for name, data in _server_sent_events(text):
+    for name, data in _lines(text) if lines else _server_sent_events(text):
         event = _json(data)
         if event is None:
             if not data.startswith("[DONE]"):
@@ -98,9 +107,29 @@ def read_body(call: Call, body: bytes) -> None:
         if collect is not None:
             collect(event)
         read(event)
-        if name == "error" or (get(event, "error") is not None and get(event, "choices") is None):
-            error = get(event, "error")
+        error = event if get(event, "object") == "error" else get(event, "error")  # the first is Mistral's
+        if name == "error" or (error is not None and get(event, "choices") is None):
             call.error_code = str(get(error, "code") or get(error, "type") or "error")[:64]
+
+
+def read_failure(call: Call, body: bytes) -> None:
+    """Take the provider's own code of an error from the body of a response, where there is one."""
+    told = _json(body.decode("utf-8", errors="replace"))
+    found = (errors.code(dig(told, where)) for where in call.target.error_codes)
+    call.error_code = next((code for code in found if code is not None), None) or call.error_code
+
+
+def _is_event(call: Call, document: object) -> bool:
+    """Return whether a body that is one JSON document is a stream's only event, and no answer."""
+    events = call.surface.events
+    return call.streaming and events is not None and events.kind is not None and get(document, events.kind) is not None
+
+
+def _lines(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what each line says; the last one may have been cut off."""
+    for line in text.splitlines():
+        if _json(line) is not None:
+            yield "", line
 
 
 def _json(text: str) -> Any:
@@ -210,7 +239,7 @@ class Watcher:
     def _limited(self, piece: bytes) -> LimitExceeded | None:
         """Follow the bytes of a stream for the limits; return what to end it with if it has to end."""
         claim = self._call.claim
-        if claim is None or not self._call.streaming:
+        if claim is None or not self._call.streaming or self._call.rejected:
             return None
         with _READING:
             return self._call.engine.admission.saw(claim, piece)
@@ -223,15 +252,16 @@ class Watcher:
 
     def close(self) -> None:
         """Close the byte stream; part of the interface of both libraries."""
+        self.closed()
         self._inner.close()
-        self._closed()
 
     async def aclose(self) -> None:
         """Close the byte stream; part of the interface of both libraries."""
+        self.closed()  # first: an event loop that is about to end may never come back from the next line
         await self._inner.aclose()
-        self._closed()
 
-    def _closed(self) -> None:
+    def closed(self) -> None:
+        """Tell that nobody is going to read on."""
         if self._received is not None:
             self._received.end(complete=False)
         elif not self._call.running:  # else the SDK closes at the end of the stream, and the tap sees it

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tracetoll import bodies
 from tracetoll.bodies import dig_any
 from tracetoll.call import current_call
+from tracetoll.callers import caller, handing_on
 from tracetoll.errors import LimitExceeded
 from tracetoll.held import holding
 from tracetoll.own_streams import METHODS, provider_said
@@ -24,6 +25,7 @@ from tracetoll.wrappers import Asked, Patched, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
     from types import ModuleType
 
     from tracetoll.engine import Engine
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 _SAID: Final = contained("reading what a provider said")
 _RESPONSE: Final = contained("looking at a response")
+_CALLER: Final = contained("looking for who called")
 
 
 class WaistSeam:
@@ -58,6 +61,11 @@ class WaistSeam:
             _replace(patches, held, lambda original: holding(original, self.switch))
         for response in self.waist.responses:
             _replace(patches, response.function, functools.partial(self._wrap_response, response))
+        for function in self.waist.attempts:
+            _replace(patches, function, self._wrap_attempt)
+        if self.waist.threads is not None:
+            for function in self.waist.threads.functions:
+                _replace(patches, function, functools.partial(handing_on, self.waist.threads.options, self.switch))
 
     # --- asking ------------------------------------------------------------------------------
 
@@ -69,16 +77,17 @@ class WaistSeam:
             function = patched.function
             table = patched.parameters.table(args, kwargs)
             key, route = self._route(function, table)
-            if route is None:
+            if route is None or self._answers_itself(table):
                 return None
             body = self.waist.bodies.get(key, self.waist.body)
             streams = function.streams
             streaming = streams if isinstance(streams, bool) else bool(dig_any(table, streams))
-            model = route.model or text(bodies.model(body, table)) or text(get(bodies.read(body, table), "model"))
+            fields = bodies.read(body, table)
+            model = route.model or text(bodies.model(body, table)) or text(get(fields, "model"))
             call = self.engine.open(
                 route.surface,
                 self._target(table, model),
-                bodies.read(body, table),
+                fields,
                 streaming=streaming or key in self.waist.streamed,
                 model=self._plain(model),
             )
@@ -113,7 +122,9 @@ class WaistSeam:
         if callable(url):
             url = url()
         many = self.waist.many
-        return self._targets.at(str(url or ""), self.waist.provider if many is None else self._one(many, table, model))
+        provider = self.waist.provider if many is None else self._one(many, table, model)
+        # Without its path: where that is told too, it may name what there are many of.
+        return self._targets.at("/".join(str(url or "").split("/", 3)[:3]), provider)
 
     def _one(self, many: Many, table: bodies.Arguments, model: str | None) -> str:
         """Return which of many providers is called."""
@@ -136,6 +147,24 @@ class WaistSeam:
             return model
         before, _, rest = model.partition("/")
         return rest if rest and before in many.names else model
+
+    def _answers_itself(self, table: bodies.Arguments) -> bool:
+        """Return whether the SDK is going to ask no provider."""
+        local = self.waist.local
+        if local is None:
+            return False
+        name, _, function = local.at.partition(":")
+        told = getattr(sys.modules.get(name), function, None)  # not there: this version always asks
+        return told is not None and bool(told(dig_any(table, local.of)))
+
+    def caller(self, patched: Patched, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Context | None:
+        """Return the context to ask in, where that is not this one."""
+        threads = self.waist.threads
+        if threads is None or not self.switch.on:
+            return None
+        with _CALLER:
+            return caller(threads.options, patched.parameters.table(args, kwargs))
+        return None
 
     def adjusted(self, patched: Patched, asked: Asked) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return what to call the SDK's function with: what the application passed, with what limits changed."""
@@ -165,7 +194,17 @@ class WaistSeam:
 
         return said
 
-    # --- the HTTP response -------------------------------------------------------------------
+    # --- attempts, and the HTTP response -----------------------------------------------------
+
+    def _wrap_attempt(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def trying(*args: Any, **kwargs: Any) -> Any:
+            call = current_call.get()
+            if call is not None and self.switch.on:
+                call.tries()
+            return original(*args, **kwargs)
+
+        return trying
 
     def _wrap_response(self, response: Response, original: Callable[..., Any]) -> Callable[..., Any]:
         if response.function.asynchronous:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import functools
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from tracetoll.bodies import Parameters
-from tracetoll.carriers import passed_on, passed_on_async, taken
+from tracetoll.carriers import left, passed_on, passed_on_async, taken
+from tracetoll.safety import contained
 from tracetoll.streams import AsyncTap, SyncTap
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
+    from contextvars import Context
 
     from tracetoll.bodies import Arguments
     from tracetoll.call import Call
     from tracetoll.engine import Engine
     from tracetoll.providers.waists import Body, Function, Waist
+
+_LEAVING: Final = contained("leaving a response")
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
@@ -51,6 +55,9 @@ class Seam(Protocol):
     def ask(self, patched: Patched, args: Args, kwargs: Kwargs) -> Asked | None:
         """Return the call to make; None if this is none of ours. Raises LimitExceeded."""
 
+    def caller(self, patched: Patched, args: Args, kwargs: Kwargs) -> Context | None:
+        """Return the context to ask in, where that is not this one."""
+
     def lazily(self, patched: Patched, args: Args, kwargs: Kwargs) -> bool:
         """Return whether the function is going to give a generator that has asked nobody yet."""
 
@@ -63,7 +70,18 @@ def wrapped(seam: Seam, function: Function, original: Callable[..., Any]) -> Cal
     patched = Patched(function, original, Parameters(original))
     if function.result == "response manager":
         return _manager(seam, patched)
-    return _async(seam, patched) if function.asynchronous else _sync(seam, patched)
+    if function.asynchronous:
+        return _async(seam, patched)
+    return _sync(seam, patched) if seam.waist.threads is None else _from_threads(seam, patched, _sync(seam, patched))
+
+
+def _from_threads(seam: Seam, patched: Patched, wrapper: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(wrapper)
+    def in_context(*args: Any, **kwargs: Any) -> Any:
+        caller = seam.caller(patched, args, kwargs)
+        return wrapper(*args, **kwargs) if caller is None else caller.run(wrapper, *args, **kwargs)
+
+    return in_context
 
 
 def _sync(seam: Seam, patched: Patched) -> Callable[..., Any]:
@@ -186,8 +204,8 @@ def _later_async(seam: Seam, patched: Patched, args: Args, kwargs: Kwargs) -> As
             async for event in passed_on_async(tap, call, inner):
                 yield event
         finally:
-            await inner.aclose()
             call.close_safely("closed")
+            await inner.aclose()
 
     return generator()
 
@@ -209,6 +227,7 @@ class _Manager:
         self._made_with = (args, kwargs)
         self._call: Call | None = None
         self._inner: Any = None
+        self._response: Any = None
 
     def _begin(self, asked: Asked | None) -> None:
         """Make the SDK's own context manager."""
@@ -232,6 +251,7 @@ class _Manager:
             raise
         finally:
             call.leave(entered)
+        self._response = response
         return taken(call, response, self._seam.waist, self._patched.function.result)
 
     async def __aenter__(self) -> Any:
@@ -250,20 +270,19 @@ class _Manager:
             raise
         finally:
             call.leave(entered)
+        self._response = response
         return taken(call, response, self._seam.waist, self._patched.function.result)
 
     def __exit__(self, *error: object) -> Any:
-        try:
-            return self._inner.__exit__(*error)
-        finally:
-            self._left()
+        self._left()
+        return self._inner.__exit__(*error)
 
     async def __aexit__(self, *error: object) -> Any:
-        try:
-            return await self._inner.__aexit__(*error)
-        finally:
-            self._left()
+        self._left()  # first: an event loop that is about to end may never come back from the next line
+        return await self._inner.__aexit__(*error)
 
     def _left(self) -> None:
         if self._call is not None:
+            with _LEAVING:
+                left(self._response)
             self._call.close_safely("closed")

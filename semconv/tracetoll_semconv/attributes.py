@@ -509,6 +509,9 @@ ROLLUP_IMAGE_INPUT_TOKENS: Final = "tracetoll.rollup.image.input_tokens"
 ROLLUP_IMAGE_OUTPUT_TOKENS: Final = "tracetoll.rollup.image.output_tokens"
 """Output tokens of all calls below that were images."""
 
+ROLLUP_IMAGE_PIXEL_COUNT: Final = "tracetoll.rollup.image_pixel.count"
+"""Pixels of images of all calls below."""
+
 ROLLUP_INFERENCE_CALL_COUNT: Final = "tracetoll.rollup.inference_call.count"
 """Inference calls below, failed ones included."""
 
@@ -517,6 +520,9 @@ ROLLUP_INPUT_TOKENS: Final = "tracetoll.rollup.input_tokens"
 
 ROLLUP_OUTPUT_TOKENS: Final = "tracetoll.rollup.output_tokens"
 """Output tokens of all calls below."""
+
+ROLLUP_PAGE_COUNT: Final = "tracetoll.rollup.page.count"
+"""Pages that all calls below read."""
 
 ROLLUP_REASONING_OUTPUT_TOKENS: Final = "tracetoll.rollup.reasoning.output_tokens"
 """Output tokens of all calls below that went into reasoning."""
@@ -529,6 +535,9 @@ ROLLUP_REJECTED_PREDICTION_OUTPUT_TOKENS: Final = "tracetoll.rollup.rejected_pre
 
 ROLLUP_SCOPE: Final = "tracetoll.rollup.scope"
 """Which spans the totals cover."""
+
+ROLLUP_SEARCH_UNIT_COUNT: Final = "tracetoll.rollup.search_unit.count"
+"""Search units of all calls below."""
 
 ROLLUP_TEXT_CACHE_READ_INPUT_TOKENS: Final = "tracetoll.rollup.text.cache_read.input_tokens"
 """Input tokens of all calls below that were text from a cache."""
@@ -556,6 +565,9 @@ ROLLUP_USAGE_MISSING_COUNT: Final = "tracetoll.rollup.usage_missing.count"
 
 ROLLUP_VIDEO_INPUT_TOKENS: Final = "tracetoll.rollup.video.input_tokens"
 """Input tokens of all calls below that were video."""
+
+ROLLUP_VIDEO_PIXEL_COUNT: Final = "tracetoll.rollup.video_pixel.count"
+"""Pixels of videos of all calls below."""
 
 ROLLUP_WEB_FETCH_COUNT: Final = "tracetoll.rollup.web_fetch.count"
 """Web pages that the provider fetched for all calls below."""
@@ -626,6 +638,9 @@ USAGE_DOCUMENT_INPUT_TOKENS: Final = "tracetoll.usage.document.input_tokens"
 USAGE_IMAGE_COUNT: Final = "tracetoll.usage.image.count"
 """Images billed by the piece."""
 
+USAGE_IMAGE_PIXEL_COUNT: Final = "tracetoll.usage.image_pixel.count"
+"""Pixels of images billed by their size."""
+
 USAGE_MISSING_REASON: Final = "tracetoll.usage.missing_reason"
 """Why a call has no usage."""
 
@@ -655,6 +670,9 @@ USAGE_TOTAL_TOKENS: Final = "tracetoll.usage.total_tokens"
 
 USAGE_VIDEO_INPUT_TOKENS: Final = "tracetoll.usage.video.input_tokens"
 """Input tokens that stand for video."""
+
+USAGE_VIDEO_PIXEL_COUNT: Final = "tracetoll.usage.video_pixel.count"
+"""Pixels of videos billed by their size."""
 
 USAGE_WEB_FETCH_COUNT: Final = "tracetoll.usage.web_fetch.count"
 """Web pages that the provider fetched and bills."""

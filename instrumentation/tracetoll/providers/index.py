@@ -33,4 +33,21 @@ KNOWN: Final[Mapping[str, Sdk]] = {
     "anthropic": Sdk("anthropic", (0, 34), 2, ("anthropic",)),
     "google_genai": Sdk("google-genai", (1, 0), 3, ("google.genai",)),
     "litellm": Sdk("litellm", (1, 60), 1, ("litellm",)),
+    "mistral": Sdk(
+        "mistralai",
+        (1, 0),
+        3,
+        # Since 2 `mistralai` is a namespace only, so it is the modules themselves that announce it.
+        (
+            "mistralai.basesdk",
+            "mistralai_azure.basesdk",
+            "mistralai_gcp.basesdk",
+            "mistralai.client.basesdk",
+            "mistralai.azure.client.basesdk",
+            "mistralai.gcp.client.basesdk",
+        ),
+    ),
+    "cohere": Sdk("cohere", (5, 5, 8), 7, ("cohere",)),
+    "ollama": Sdk("ollama", (0, 4), 0, ("ollama",)),
+    "voyage": Sdk("voyageai", (0, 3), 0, ("voyageai",)),
 }

@@ -82,13 +82,35 @@ class Many:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Asks:
+    """Something to ask the SDK's own function `at` ("module:function"), about the argument of a call at `of`."""
+
+    at: str
+    of: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Threads:
+    """Functions that ask from threads of the SDK's own, in which nobody knows on whose behalf.
+
+    They, and what calls pass through, have an argument `options`, a dict that goes from one to the other: what
+    belongs to the caller is put into a copy of it.
+    """
+
+    functions: tuple[Function, ...]
+    options: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Waist:
     """An SDK, or a part of one, whose calls pass through a few functions.
 
     `key` are the arguments that, joined by a space, name the surface: one is looked up in `surfaces` as it is,
     two are a method and a URL. `streamed` are keys whose calls always stream. `base_url` is where the host can be
     read among the arguments. `event` is what an answer, or an element of a stream, holds to be read; `headers`
-    is where on an answer the response's headers are.
+    is where on an answer the response's headers are. `error_codes` are where the provider's code of an error can
+    stand: on an exception, or in the body of an HTTP response. `attempts` are functions that the SDK calls once for
+    each of its attempts. `local` tells whether the SDK answers by itself, without a provider.
     """
 
     name: str
@@ -114,6 +136,9 @@ class Waist:
     """Coroutine functions that give the application an asynchronous generator, in which streams are read."""
     error_codes: tuple[Path, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
+    attempts: tuple[Function, ...] = ()
+    local: Asks | None = None
+    threads: Threads | None = None
 
 
 def with_hidden(name: str) -> Event:

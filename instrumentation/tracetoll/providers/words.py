@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from tracetoll.reading import Path, dig, elements, encodable, get, items, path, text, view
+from tracetoll.reading import Path, count, dig, elements, encodable, get, items, path, text, view
 
 if TYPE_CHECKING:
     from tracetoll.usage import UsageMap
@@ -30,6 +30,11 @@ def as_text(value: Any) -> str | None:
 def as_int(value: Any) -> int | None:
     """Return an integer as it is."""
     return value if type(value) is int else None
+
+
+def as_count(value: Any) -> int | None:
+    """Return a count of tokens, which some providers tell as a float; None for what is none, such as -1 for no cap."""
+    return count(value)
 
 
 def as_float(value: Any) -> float | None:
@@ -153,9 +158,9 @@ class Provider:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Answer:
-    """Where an answer, or a part of it, says what. An empty path means: not told here.
+    """Where an answer, or a part of it, says what. An empty name means: not told here.
 
-    One of `usage` may be the empty path: the whole answer is looked through.
+    `usage` has the paths that are tried in turn; an empty path is the answer itself.
     """
 
     id: str = "id"
@@ -170,6 +175,8 @@ class Answer:
     """The statuses of an answer that is not finished."""
     attributes: Request = field(default_factory=dict)
     provider: Provider | None = None
+    model_in: str = ""
+    """A list whose elements tell the model under the name `model`; the last one that does counts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -1,0 +1,150 @@
+"""cohere 5, 6 and 7: its first and second API.
+
+Sources: the SDK's sources and types (5.5.8 to 7.3), recorded traffic; semconv reference, 4.5 and 5.5. What is billed
+counts, not what was consumed; `cached_tokens` are a part of the latter, so they are not told as read from a cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tracetoll import usage as u
+from tracetoll.providers.waists import Body, Function, Threads, Waist
+from tracetoll.providers.words import (
+    Answer,
+    Choices,
+    Events,
+    Part,
+    Reason,
+    Surface,
+    as_count,
+    as_float,
+    as_int,
+    as_output_type,
+    as_texts,
+    more_than_one,
+    paths,
+)
+from tracetoll.usage import UsageMap
+from tracetoll_semconv import attributes as a
+
+BILLED: Final[dict[str, Any]] = {
+    "input_tokens": u.INPUT,
+    "output_tokens": u.OUTPUT,
+    "text_tokens": u.TEXT_INPUT,
+    "image_tokens": u.IMAGE_INPUT,
+    "search_units": u.SEARCH_UNITS,
+    "images": u.IMAGES,
+    "pages": u.PAGES,
+}
+UNITS: Final = UsageMap(fields={"billed_units": BILLED})
+USAGE: Final = UsageMap(
+    fields={**UNITS.fields, "tokens": {"input_tokens": u.CONSUMED_INPUT, "output_tokens": u.CONSUMED_OUTPUT}}
+)
+CONSUMED: Final = {
+    "tokens": {
+        "input_tokens": (a.USAGE_CONSUMED_INPUT_TOKENS, as_count),
+        "output_tokens": (a.USAGE_CONSUMED_OUTPUT_TOKENS, as_count),
+    }
+}
+REQUEST: Final[dict[str, Any]] = {
+    "max_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
+    "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
+    "p": (a.GEN_AI_REQUEST_TOP_P, as_float),
+    "k": (a.GEN_AI_REQUEST_TOP_K, as_int),
+    "stop_sequences": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
+    "seed": (a.GEN_AI_REQUEST_SEED, as_int),
+    "frequency_penalty": (a.GEN_AI_REQUEST_FREQUENCY_PENALTY, as_float),
+    "presence_penalty": (a.GEN_AI_REQUEST_PRESENCE_PENALTY, as_float),
+    "num_generations": (a.GEN_AI_REQUEST_CHOICE_COUNT, more_than_one),
+    "response_format": {"type": (a.GEN_AI_OUTPUT_TYPE, as_output_type)},
+}
+REASONS: Final = {
+    "COMPLETE": "stop",
+    "STOP_SEQUENCE": "stop",
+    "MAX_TOKENS": "length",
+    "ERROR_LIMIT": "length",
+    "TOOL_CALL": "tool_calls",
+    "ERROR_TOXIC": "content_filter",
+    "ERROR": "error",
+}
+FINISH: Final = Reason(("finish_reason",), REASONS)
+DELTA: Final = Answer(id="", finish=FINISH, attributes={"usage": CONSUMED}, error=("error",))
+CHAT: Final = Surface(
+    operation="chat",
+    usage=USAGE,
+    request=REQUEST,
+    answer=Answer(finish=FINISH, attributes={"usage": CONSUMED}),
+    events=Events(
+        kind="type", parts={"message-start": Part(answer=Answer(usage=())), "message-end": Part(("delta",), DELTA)}
+    ),
+    output_caps=("max_tokens",),
+)
+FIRST_CHAT: Final = Surface(
+    operation="chat",
+    usage=USAGE,
+    request=REQUEST,
+    answer=Answer(id="generation_id", usage=paths("meta"), finish=FINISH, attributes={"meta": CONSUMED}),
+    events=Events(
+        kind="event_type",
+        parts={
+            "stream-start": Part(answer=Answer(id="generation_id", usage=())),
+            "stream-end": Part(("response",)),
+        },
+    ),
+    output_caps=("max_tokens",),
+)
+TEXT: Final = Surface(
+    operation="text_completion",
+    usage=USAGE,
+    request=REQUEST,
+    answer=Answer(usage=paths("meta"), finish=Choices("generations", values=REASONS), attributes={"meta": CONSUMED}),
+    events=Events(kind="event_type", parts={"stream-end": Part(("response",))}),
+    output_caps=("max_tokens",),
+    choices=("num_generations",),
+)
+META: Final = Answer(usage=paths("meta"))
+EMBED: Final = Surface(
+    operation="embeddings",
+    usage=USAGE,
+    request={
+        "output_dimension": (a.GEN_AI_EMBEDDINGS_DIMENSION_COUNT, as_int),
+        "embedding_types": (a.GEN_AI_REQUEST_ENCODING_FORMATS, as_texts),
+    },
+    answer=META,
+    inference=False,
+)
+RERANK: Final = Surface(operation="rerank", usage=UNITS, answer=META, inference=False)
+PARSE: Final = Surface(operation="generate_content", usage=UNITS, answer=META)
+CLIENT: Final = "cohere.core.http_client:"
+API: Final = Waist(
+    name="cohere",
+    provider="cohere",
+    functions=(
+        Function(at=CLIENT + "HttpClient.request", result="response"),
+        Function(at=CLIENT + "AsyncHttpClient.request", asynchronous=True, result="response"),
+        Function(at=CLIENT + "HttpClient.stream", result="response manager", streams=True),
+        Function(at=CLIENT + "AsyncHttpClient.stream", asynchronous=True, result="response manager", streams=True),
+    ),
+    attempts=(Function(at=CLIENT + "_should_retry"),),
+    threads=Threads(functions=(Function(at="cohere.client:Client.embed"),), options="request_options"),
+    key=paths("method", "path"),
+    body=Body(at=("json",), model=("data", "model")),
+    base_url=("self", "base_url"),
+    surfaces={
+        "POST /v2/chat": CHAT,
+        "POST /v1/chat": FIRST_CHAT,
+        "POST /v1/generate": TEXT,
+        "POST /v1/summarize": TEXT,
+        "POST /v1/embed": EMBED,
+        "POST /v2/embed": EMBED,
+        "POST /v1/rerank": RERANK,
+        "POST /v2/rerank": RERANK,
+        "POST /v1/classify": Surface(operation="classify", inference=False),
+        "POST /v2/parse": PARSE,
+        "POST /v2/audio/transcriptions": Surface(operation="generate_content"),
+        "POST /v1/tokenize": Surface(operation="count_tokens", metrics=False),
+    },
+)
+
+SEAMS: Final = (API,)
