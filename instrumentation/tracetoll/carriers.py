@@ -15,6 +15,7 @@ from opentelemetry.context import attach, detach
 
 from tracetoll.bodies import dig_any
 from tracetoll.call import current_call
+from tracetoll.headers import pairs as raw_headers
 from tracetoll.held import hold
 from tracetoll.own_streams import tap_in_place
 from tracetoll.responses import Watcher, read_body, read_failure, watch
@@ -147,11 +148,7 @@ def left(response: Any) -> None:
 def take_mapping(call: Call, headers: Mapping[str, str] | None) -> None:
     """Take response headers that an SDK keeps as text, by name."""
     if headers:
-        pairs = [
-            (str(name).encode("latin-1", "replace"), str(value).encode("latin-1", "replace"))
-            for name, value in headers.items()
-        ]
-        call.engine.take_headers(call, pairs)
+        call.engine.take_headers(call, raw_headers(headers))
 
 
 CARRIERS: Final[dict[str, Carrier]] = {

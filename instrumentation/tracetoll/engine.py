@@ -498,7 +498,7 @@ class Engine:
         """Take the rate limits and the request id from a response's headers."""
         if response is not None:
             with _HEADERS:
-                self.take_headers(call, response.headers.raw)
+                self.take_headers(call, headers.pairs(getattr(response, "headers", None)))
 
     def take_headers(self, call: Call, pairs: Iterable[tuple[bytes, bytes]]) -> None:
         """Take what the headers of a response tell: rate limits, the request's id, token counts."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,6 +54,15 @@ class Headers:
     request_id: str | None = None
     served_model: str | None = None
     limits: Limits = field(default_factory=dict)
+
+
+def pairs(headers: Any) -> Iterable[tuple[bytes, bytes]]:
+    """Return raw headers: those of httpx, or what another library keeps as text by name; none of what is neither."""
+    raw: Iterable[tuple[bytes, bytes]] | None = getattr(headers, "raw", None)
+    if raw is not None:
+        return raw
+    items = headers.items() if hasattr(headers, "items") else ()
+    return [(str(name).encode("latin-1", "replace"), str(value).encode("latin-1", "replace")) for name, value in items]
 
 
 def read(headers: Iterable[tuple[bytes, bytes]], provider: str) -> Headers:
