@@ -64,7 +64,8 @@ def labels(case: Case, url: str) -> dict[str, Any]:
 def on_the_wire(reply: Reply, name: str | None) -> Any:
     """Return what the first part of a reply that tells it says of the answer; None if none does."""
     parts = [event[1] if isinstance(event, tuple) else event for event in reply.events or [reply.json]]
-    inner = (part.get("response") or part.get("message") or part for part in parts if isinstance(part, dict))
+    wrapped = ("response", "message", "interaction")
+    inner = (next((part[one] for one in wrapped if part.get(one)), part) for part in parts if isinstance(part, dict))
     return next((part[name] for part in inner if isinstance(part, dict) and part.get(name)), None)
 
 

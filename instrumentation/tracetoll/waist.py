@@ -122,7 +122,11 @@ class WaistSeam:
         if callable(url):
             url = url()
         many = self.waist.many
-        provider = self.waist.provider if many is None else self._one(many, table, model)
+        flagged = self.waist.flagged
+        if flagged is not None and dig_any(table, flagged[0]) is True:
+            provider = flagged[1]
+        else:
+            provider = self.waist.provider if many is None else self._one(many, table, model)
         # Without its path: where that is told too, it may name what there are many of.
         return self._targets.at("/".join(str(url or "").split("/", 3)[:3]), provider)
 

@@ -89,6 +89,10 @@ class Sdk:
     """A stream asks when the first part of it is read."""
     abandoned: str = "abandoned"
     """How a call ended whose stream is forgotten: a generator is closed then."""
+    cut: str | None = None
+    """What a connection that is cut in a stream is told as; None: by the SDK's own exception."""
+    belongs_to: Literal["asking", "reading"] = "asking"
+    """Whose a lazy stream is: what asks may be known only when it is read."""
     apart: bool = False
     """It cannot be installed beside the others: `make test-apart` runs its tests."""
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final, Literal, TypeAlias
 
-from tracetoll.local_provider import anthropic, openai_chat, openai_jobs, openai_media, openai_responses, text
+from tracetoll.local_provider import anthropic, google, openai_chat, openai_jobs, openai_media, openai_responses, text
 from tracetoll.local_provider.answers import Memory
 from tracetoll.local_provider.wire import Received, Reply, unique
 
 BuiltIn: TypeAlias = Callable[[Received, Memory], Reply]
-Format: TypeAlias = Literal["anthropic", "openai"]
+Format: TypeAlias = Literal["anthropic", "google", "openai"]
 
 REQUESTS_PER_MINUTE: Final = 10_000
 TOKENS_PER_MINUTE: Final = 2_000_000
@@ -30,6 +30,15 @@ class Route:
 
 # The first that fits counts.
 ROUTES: Final = (
+    Route("POST", "/{id}:generateContent", google.generated),
+    Route("POST", "/{id}:streamGenerateContent", google.streamed),
+    Route("POST", "/{id}:batchEmbedContents", google.embeddings),
+    Route("POST", "/{id}:predict", google.predicted),
+    Route("POST", "/{id}:countTokens", google.counted),
+    Route("POST", "/{id}:batchGenerateContent", google.batch),
+    Route("GET", "/v1beta/batches/{id}", google.fetched_batch),
+    Route("POST", "/interactions", google.interaction),
+    Route("GET", "/interactions/{id}", google.fetched_interaction),
     Route("POST", "/v1/messages", anthropic.message),
     Route("POST", "/v1/messages/count_tokens", anthropic.token_count),
     Route("POST", "/v1/messages/batches", anthropic.batch),
@@ -68,7 +77,7 @@ def _pattern(suffix: str) -> re.Pattern[str]:
 
 def built_in(received: Received, memory: Memory) -> Reply:
     """Return the provider's own answer and headers; 404 for a path that has none."""
-    spoken: Format = "anthropic" if _anthropic(received) else "openai"
+    spoken: Format = "google" if google.is_google(received) else "anthropic" if _anthropic(received) else "openai"
     for route in ROUTES:
         if route.method == received.method and ends_with(received.path, route.suffix):
             with memory.lock:
@@ -138,9 +147,11 @@ def _anthropic_not_found(_: Received) -> Reply:
 
 HEADERS: Final[Mapping[Format, Callable[[Memory], dict[str, str]]]] = {
     "anthropic": _anthropic_headers,
+    "google": lambda _: google.HEADERS,
     "openai": _openai_headers,
 }
 NOT_FOUND: Final[Mapping[Format, Callable[[Received], Reply]]] = {
     "anthropic": _anthropic_not_found,
+    "google": google.not_found,
     "openai": _openai_not_found,
 }

@@ -27,12 +27,14 @@ API: Final = Waist(
     key=paths("http_method", "path"),
     body=Body(at=("request_dict",)),
     base_url=("self", "_http_options", "base_url"),
+    flagged=(("self", "vertexai"), "gcp.vertex_ai"),
     event=json_at(("body",)),
     headers=("headers",),
     responses=(
         Response(function=Function(at=CLIENT + "_request"), at=("response_stream",)),
         Response(function=Function(at=CLIENT + "_async_request", asynchronous=True), at=("response_stream",)),
     ),
+    attempts=tuple(Function(at=CLIENT + name) for name in ("_request_once", "_async_request_once")),
     held=(
         Function(at="google.genai.models:AsyncModels.generate_content_stream", asynchronous=True),
         Function(at="google.genai.chats:AsyncChat.send_message_stream", asynchronous=True),

@@ -132,6 +132,8 @@ class Waist:
     """Functions that return what a provider said while such a stream is read; then its elements themselves, which
     may have numbers of the SDK's own, are not."""
     many: Many | None = None
+    flagged: tuple[Path, str] | None = None
+    """An argument, and the provider where it is true and nobody knows the host."""
     held: tuple[Function, ...] = ()
     """Coroutine functions that give the application an asynchronous generator, in which streams are read."""
     error_codes: tuple[Path, ...] = ()
