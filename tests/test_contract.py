@@ -64,7 +64,8 @@ def labels(case: Case, url: str) -> dict[str, Any]:
 def on_the_wire(reply: Reply, names: tuple[str, ...] | None, otherwise: str | None) -> Any:
     """Return what the first part of a reply that tells it says of the answer; None if none does."""
     parts = [event[1] if isinstance(event, tuple) else event for event in reply.events or [reply.json]]
-    inner = [part.get("response") or part.get("message") or part for part in parts if isinstance(part, dict)]
+    wrapped = ("response", "message", "interaction")
+    inner = [next((part[one] for one in wrapped if part.get(one)), part) for part in parts if isinstance(part, dict)]
     told = (at(part, name) for part in (*inner, *parts) for name in (names or (otherwise,) if names != () else ()))
     return next((one for one in told if isinstance(one, str)), None)
 

@@ -21,7 +21,7 @@ from tracetoll.safety import fault
 from tracetoll.usage import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from contextvars import Token
 
     from opentelemetry.context import Context
@@ -92,6 +92,7 @@ class Call:
         "first_chunk_s",
         "model",
         "output",
+        "reader",
         "reading",
         "received",
         "rejected",
@@ -122,6 +123,8 @@ class Call:
         self.surface = surface
         self.target = target
         self.model = model
+        self.reader: Callable[[object], object] | None = None
+        """What reads the parts of which an SDK makes the elements of its stream."""
         self.streaming = streaming
         self.reading = Reading()
         self.finish: dict[int, str] = {}
@@ -227,6 +230,19 @@ class Call:
             convert_found(told, answer.attributes, self.attributes)
         if answer.status:
             self.status = text(told.get(answer.status)) or self.status
+        if answer.provider is not None or answer.model_in or self.surface.lines:
+            self._read_rare(told, answer)
+
+    def _read_rare(self, told: Mapping[str, Any], answer: Answer) -> None:
+        """Take what few answers say."""
+        for part in elements(told.get(answer.model_in)):
+            self.response_model = text(get(part, answer.model)) or self.response_model
+        if answer.provider is not None:
+            name = text(dig(told, answer.provider.at))
+            if name is not None:
+                self.engine.answered_by(self, answer.provider.names.get(name, name))
+        if self.surface.lines:
+            self.engine.past_calls(self.surface, self.target, dig(told, self.surface.lines))
 
     def read_usage(self, node: Mapping[str, Any], answer: Answer) -> bool:
         """Take the usage object of an answer if it has one; return whether it had."""

@@ -7,19 +7,25 @@ plain generator, one of ours around it.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from inspect import isawaitable
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.context import attach, detach
+
 from tracetoll import aws
 from tracetoll.bodies import dig_any
+from tracetoll.call import current_call
 from tracetoll.headers import pairs_of
+from tracetoll.held import hold
+from tracetoll.own_streams import tap_in_place
 from tracetoll.responses import Watcher, read_body, read_failure, watch
 from tracetoll.safety import contained, fault
 from tracetoll.streams import AsyncTap, SyncTap
 from tracetoll.tapped import tap_into
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Generator, Mapping
 
     from tracetoll.call import Call
     from tracetoll.providers.waists import Waist
@@ -89,6 +95,41 @@ def _iterating(call: Call, result: Any, waist: Waist) -> Any:
     tapped = result._iterator = tap(result._iterator, call, waist.event)  # noqa: SLF001  # see the docstring
     tapped.watcher = watch(result.response, call, raw=False)
     return result
+
+
+def _inside(call: Call, result: Any, waist: Waist) -> Any:
+    """Take an answer, or the events that the SDK itself reads.
+
+    No generator of ours stands around these: one that is dropped waits for the event loop, a tap closes at once.
+    """
+    if call.streaming:
+        hold(call)
+        return (AsyncTap if hasattr(result, "__anext__") else SyncTap)(result, call, waist.event)
+    return _answer(call, result, waist)
+
+
+def _own_stream(call: Call, result: Any, waist: Waist) -> Any:
+    """Take an answer, or a stream of the SDK's own, or wait for either."""
+    if isawaitable(result):
+        return _awaited(call, result, waist)
+    if call.streaming and (hasattr(result, "__next__") or hasattr(result, "__anext__")):
+        tap_in_place(call, result, waist.event, said_elsewhere=bool(waist.said))
+        return result
+    return _answer(call, result, waist)
+
+
+async def _awaited(call: Call, result: Awaitable[Any], waist: Waist) -> Any:
+    """Wait for what a function that is not asynchronous itself has promised."""
+    outer, context = current_call.set(call), attach(call.context)
+    try:
+        result = await result
+    except BaseException as error:
+        call.fail(error)
+        raise
+    finally:
+        current_call.reset(outer)
+        detach(context)
+    return taken(call, result, waist, "own stream")
 
 
 def passed_on(tap: SyncTap, call: Call, inner: Iterator[object]) -> Iterator[object]:
@@ -166,6 +207,8 @@ CARRIERS: Final[dict[str, Carrier]] = {
     "first": _first,
     "iterating": _iterating,
     "lazy": _answer,
+    "inside": _inside,
+    "own stream": _own_stream,
     "response": _response,
     "response manager": _response,
     "aws": _aws,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 from time import monotonic, perf_counter, time_ns
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -22,7 +23,7 @@ from tracetoll.limits.rules import ruled
 from tracetoll.limits.scope import current_scopes
 from tracetoll.pricing import Asked, Prices
 from tracetoll.providers.words import Surface, convert_all
-from tracetoll.reading import dig, get, text, with_changes
+from tracetoll.reading import dig, elements, get, text, with_changes
 from tracetoll.runs import running_agent
 from tracetoll.safety import contained, fault
 from tracetoll.signals import add_standing
@@ -54,9 +55,6 @@ _HEADERS: Final = contained("reading response headers")
 _CHECKING: Final = contained("looking at the policy file")
 _PENDING_KEPT: Final = 10_000
 _STARTS_KEPT: Final = 2048
-_PENDING: Final = frozenset(
-    {"queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling", "CREATED", "IN_PROGRESS"}
-)
 _RECEIVED: Final = frozenset({"done", "closed", "abandoned"})
 _FAILED: Final = frozenset({"failed", "expired", "FAILED"})
 # Bedrock's answers name the model only; prices differ by the region that the name asked begins with.
@@ -145,6 +143,7 @@ class Engine:
         self._past = Seen()
         self._silent = HeldSilently()
         self._elsewhere: dict[str, Target] = {}
+        self._answered_by: dict[tuple[Target, str], Target] = {}
         self._starts: dict[tuple[int, int, str | None], tuple[Target, str, Mapping[str, AttributeValue]]] = {}
 
     # --- opening -----------------------------------------------------------------------------
@@ -325,6 +324,12 @@ class Engine:
             call.go()
             call.answered(answer)
 
+    def past_calls(self, surface: Surface, target: Target, lines: object) -> None:
+        """Account for the calls that lines of an answer tell of, which were made earlier."""
+        for line in elements(lines):
+            if surface.line is not None:
+                self.past_call(surface.line, target, dig(line, surface.line_at))
+
     def _start(
         self, surface: Surface, target: Target, model: str | None
     ) -> tuple[Target, str, Mapping[str, AttributeValue]]:
@@ -366,6 +371,20 @@ class Engine:
             if self._sources.changed():
                 self.hold_to(self._sources)
             self.next_check = self._sources.next_check
+
+    def answered_by(self, call: Call, provider: str) -> None:
+        """Take which provider it was that answered, where an SDK calls many."""
+        call.attributes[a.GEN_AI_PROVIDER_NAME] = provider
+        target = call.target
+        if provider == target.provider:
+            return
+        key = (target, provider)
+        found = self._answered_by.get(key)
+        if found is None:
+            if len(self._answered_by) >= _STARTS_KEPT:
+                self._answered_by.clear()
+            found = self._answered_by[key] = replace(target, provider=provider)
+        call.target = found
 
     def collector(self, call: Call) -> Callable[[object], None] | None:
         """Return what keeps the content of a stream's events, None where content is not wanted."""
@@ -507,7 +526,7 @@ class Engine:
         billed = call.surface.billed
         if usage_map is None:
             return None
-        if billed == "fetched" and call.status not in _PENDING:
+        if billed == "fetched" and call.status not in call.surface.answer.pending:
             if call.response_id is None or not self._pending.discard(call.response_id):
                 return None
         elif billed != "now" and call.response_id is not None and not call.reading.counts:
@@ -543,7 +562,7 @@ class Engine:
             or surface.billed == "fetched"
             or not call.usage_wanted
             or outcome == "failed"
-            or call.status in _PENDING
+            or call.status in surface.answer.pending
         ):
             return None
         if outcome != "done":

@@ -106,14 +106,11 @@ def read(headers: Iterable[tuple[bytes, bytes]], provider: str) -> Headers:
 
 def pairs_of(headers: Any) -> Sequence[tuple[bytes, bytes]]:
     """Return response headers as bytes: httpx keeps them so, other libraries have a mapping of texts."""
-    raw = getattr(headers, "raw", None)
+    raw: Sequence[tuple[bytes, bytes]] | None = getattr(headers, "raw", None)
     if raw is not None:
-        found: Sequence[tuple[bytes, bytes]] = raw
-        return found
-    return [
-        (str(name).encode("latin-1", "replace"), str(value).encode("latin-1", "replace"))
-        for name, value in headers.items()
-    ]
+        return raw
+    told = headers.items() if hasattr(headers, "items") else ()
+    return [(str(name).encode("latin-1", "replace"), str(value).encode("latin-1", "replace")) for name, value in told]
 
 
 def _seconds(value: str, *, bare: bool) -> float | None:

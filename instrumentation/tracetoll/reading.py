@@ -51,7 +51,7 @@ def view(node: object) -> Mapping[str, Any]:
     if type(node) is dict:
         return node
     fields: Mapping[str, Any] = getattr(node, "__dict__", _EMPTY)
-    extra = getattr(node, "__pydantic_extra__", None) if fields else None
+    extra = getattr(node, "__pydantic_extra__", None) if fields is not _EMPTY else None
     if extra:
         return {**extra, **fields}
     if "_data" in fields and isinstance(node, Mapping):

@@ -6,7 +6,6 @@ response. It hands every byte on as it is. The `httpx` flavour is found through 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import sys
@@ -64,6 +63,13 @@ class Received:
         call = self._call
         if not call.is_open:
             return
+        # An SDK closes a stream as soon as it has read the provider's last word.
+        last_word = self.take()
+        call.close_safely("done" if complete or last_word else otherwise)
+
+    def take(self) -> bool:
+        """Read what came in; return whether that has the provider's last word."""
+        call = self._call
         with _READING:
             body = self._body()
             self._pieces = []
@@ -71,9 +77,8 @@ class Received:
                 read_body(call, body)
                 if call.rejected:
                     read_failure(call, body)
-                # An SDK closes a stream as soon as it has read the provider's last word.
-                complete = complete or bool(call.finish) or body.rstrip().endswith(b"[DONE]")
-        call.close_safely("done" if complete else otherwise)
+                return bool(call.finish) or body.rstrip().endswith(b"[DONE]")
+        return False
 
     def _body(self) -> bytes:
         """Return what came in, decoded; nothing where it is not what its header says, or too much."""
@@ -233,10 +238,10 @@ class Watcher:
                 if cut is not None:
                     break
                 yield piece
-        except asyncio.CancelledError:
-            received.end(complete=False, otherwise="cancelled")
+        except GeneratorExit:
             raise
-        except Exception as error:
+        except BaseException as error:  # a task that is cancelled too
+            received.take()
             self._call.fail(error)
             raise
         if cut is not None:

@@ -23,8 +23,9 @@ class Route(NamedTuple):
 class Routes:
     """The surfaces of one SDK, keyed by "METHOD /path/{placeholder}".
 
-    A path fits if it ends with the pattern's segments. A placeholder stands for a whole segment, or for the
-    beginning of one ("{model}:generateContent"); what stands for `{model}`, or for several of them, is the model.
+    A path fits if it ends with the pattern's segments. A placeholder stands for a whole segment, or for a part of
+    one ("{model}:generateContent"); what stands for `{model}`, or for several of them, is the model, with what is
+    before it in its segment ("imagen{model}:predict"). The first pattern that fits counts.
     """
 
     def __init__(self, surfaces: Mapping[str, Surface]) -> None:
@@ -59,13 +60,14 @@ def _fits(pattern: list[str], parts: list[str]) -> list[str] | None:
     """Return what stands for `{model}` in parts of a path, None if they do not fit."""
     models = []
     for want, have in zip(pattern, parts, strict=True):
-        name, closed, rest = want.partition("}")
+        opened, closed, rest = want.partition("}")
         if not closed:
             if want != have:
                 return None
             continue
-        if len(have) <= len(rest) or not have.endswith(rest):
+        before, _, name = opened.partition("{")
+        if len(have) <= len(before) + len(rest) or not have.startswith(before) or not have.endswith(rest):
             return None
-        if name == "{model":
+        if name == "model":
             models.append(have.removesuffix(rest))
     return models

@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from tracetoll.reading import LARGEST_COUNT, count, elements, get, text, view
+from tracetoll.reading import LARGEST_COUNT, count, dig, elements, get, path, text, view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -126,20 +126,6 @@ class Either:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Summed:
-    """A list of the wire whose elements each tell a number under the same name; they add up to one count."""
-
-    number: str
-    name: str
-
-    def read(self, node: object, seen: dict[str, int]) -> None:
-        """Add what the elements tell to `seen`."""
-        told = [number for number in (count(get(one, self.number)) for one in elements(node)) if number is not None]
-        if told:
-            seen.setdefault(self.name, sum(told))
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Length:
     """A list of the wire that has one element per token; an empty one tells nothing."""
 
@@ -174,6 +160,31 @@ class Parts:
                 told[name] = told.get(name, 0) + number
         for name, number in told.items():
             seen.setdefault(name, number)
+
+
+class Sum:
+    """A list of the wire whose elements add up to one count.
+
+    `of` "numbers": each tells a part of the count at a path; "elements": each counts one that has anything there.
+    The first of the paths where an element has something is the one that counts.
+    """
+
+    __slots__ = ("_of", "_paths", "name")
+
+    def __init__(self, name: str, *dotted: str, of: Literal["numbers", "elements"] = "numbers") -> None:
+        self.name = name
+        self._paths = tuple(path(one) for one in dotted)
+        self._of = of
+
+    def read(self, node: object, seen: dict[str, int]) -> None:
+        """Add what the elements come to to `seen`, where any of them tells."""
+        told = [
+            next((found for at in self._paths if (found := dig(one, at)) is not None), None) for one in elements(node)
+        ]
+        numbers = [1 if self._of == "elements" else count(one) for one in told if one is not None]
+        known = [number for number in numbers if number is not None]
+        if known:
+            seen.setdefault(self.name, sum(known))
 
 
 USD: Final = Scaled(PROVIDER_COST, Decimal(NANO))
@@ -485,9 +496,9 @@ def _read(node: object, table: dict[str, Any], seen: dict[str, int], spare: dict
 
 
 def _read_rare(
-    rule: Parts | Summed | Length | Scaled | Either, value: object, seen: dict[str, int], spare: dict[str, int]
+    rule: Parts | Sum | Length | Scaled | Either, value: object, seen: dict[str, int], spare: dict[str, int]
 ) -> None:
-    if isinstance(rule, Parts | Summed | Length):
+    if isinstance(rule, Parts | Sum | Length):
         rule.read(value, seen)
         return
     scaled = rule.number if isinstance(rule, Either) else rule

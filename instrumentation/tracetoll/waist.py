@@ -15,8 +15,10 @@ from tracetoll.bodies import Parameters, dig_any
 from tracetoll.call import current_call
 from tracetoll.callers import caller, handing_on
 from tracetoll.errors import LimitExceeded
+from tracetoll.held import holding
+from tracetoll.own_streams import METHODS, provider_said
 from tracetoll.quiet import QuietTracer
-from tracetoll.reading import dig, text
+from tracetoll.reading import dig, get, text
 from tracetoll.routes import Route, Routes
 from tracetoll.safety import contained, fault
 from tracetoll.tapped import closing
@@ -24,16 +26,17 @@ from tracetoll.targets import Targets
 from tracetoll.wrappers import Asked, Patched, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextvars import Context
     from types import ModuleType
 
     from tracetoll.engine import Engine
     from tracetoll.patching import Patches, Switch
-    from tracetoll.providers.waists import Function, Response, Waist
+    from tracetoll.providers.waists import Function, Many, Response, Waist
     from tracetoll.providers.words import Surface
     from tracetoll.targets import Target
 
+_SAID: Final = contained("reading what a provider said")
 _RESPONSE: Final = contained("looking at a response")
 _CALLER: Final = contained("looking for who called")
 
@@ -50,20 +53,28 @@ class WaistSeam:
 
     def install(self, patches: Patches) -> None:
         """Patch the SDK when it is imported."""
-        for function in self.waist.functions:
-            _replace(patches, function.at, functools.partial(wrapped, self, function))
-        for response in self.waist.responses:
-            _replace(patches, response.function.at, functools.partial(self._wrap_response, response))
-        if self.waist.tap is not None:
-            for place in self.waist.tap.closes:
-                _replace(patches, place, functools.partial(closing, self.waist.tap.at))
-        for place in self.waist.own_tracers:
-            _replace(patches, place, functools.partial(QuietTracer, self.switch))
-        for function in self.waist.attempts:
-            _replace(patches, function.at, functools.partial(self._wrap_attempt, function))
-        if self.waist.handed is not None:
-            for function in self.waist.handed.functions:
-                _replace(patches, function.at, functools.partial(handing_on, self.waist.handed.options, self.switch))
+        for place, wrap in self._wrappers():
+            _replace(patches, place, wrap)
+
+    def _wrappers(self) -> Iterator[tuple[str, Callable[[Any], Any]]]:
+        """Yield the places of what is patched, and how."""
+        waist = self.waist
+        for function in waist.functions:
+            yield function.at, functools.partial(wrapped, self, function)
+        for stream in waist.streams:
+            yield from ((f"{stream}.{name}", wrap) for name, wrap in METHODS.items())
+        yield from ((place, self._wrap_said) for place in waist.said)
+        yield from ((held.at, functools.partial(holding, switch=self.switch)) for held in waist.held)
+        for response in waist.responses:
+            yield response.function.at, functools.partial(self._wrap_response, response)
+        if waist.tap is not None:
+            yield from ((place, functools.partial(closing, waist.tap.at)) for place in waist.tap.closes)
+        yield from ((place, functools.partial(QuietTracer, self.switch)) for place in waist.own_tracers)
+        for function in waist.attempts:
+            yield function.at, functools.partial(self._wrap_attempt, function)
+        if waist.handed is not None:
+            hand = functools.partial(handing_on, waist.handed.options, self.switch)
+            yield from ((function.at, hand) for function in waist.handed.functions)
 
     # --- asking ------------------------------------------------------------------------------
 
@@ -79,15 +90,15 @@ class WaistSeam:
                 return None
             body = self.waist.bodies.get(key, self.waist.body)
             fields = bodies.read(body, table)
-            model = route.model or text(bodies.model(body, table))
+            model = route.model or text(bodies.model(body, table)) or text(get(fields, "model"))
             streams = function.streams
             streaming = streams if isinstance(streams, bool) else bool(dig_any(table, streams) or dig(fields, streams))
             call = self.engine.open(
                 self._of_family(key, model, fields) or route.surface,
-                self._target(table),
+                self._target(table, model),
                 fields,
                 streaming=streaming or key in self.waist.streamed,
-                model=model,
+                model=self._plain(model),
             )
             return None if call is None else Asked(call, args, kwargs, table, body, route.model)
         except LimitExceeded:
@@ -124,12 +135,40 @@ class WaistSeam:
                 return family.surface
         return None
 
-    def _target(self, table: bodies.Arguments) -> Target:
+    def _target(self, table: bodies.Arguments, model: str | None) -> Target:
         url: Any = dig_any(table, self.waist.base_url) if self.waist.base_url else None
         if callable(url):
             url = url()
+        many = self.waist.many
+        flagged = self.waist.flagged
+        if flagged is not None and dig_any(table, flagged[0]) is True:
+            provider = flagged[1]
+        else:
+            provider = self.waist.provider if many is None else self._one(many, table, model)
         # Without its path: where that is told too, it may name what there are many of.
-        return self._targets.at("/".join(str(url or "").split("/", 3)[:3]), self.waist.provider)
+        return self._targets.at("/".join(str(url or "").split("/", 3)[:3]), provider)
+
+    def _one(self, many: Many, table: bodies.Arguments, model: str | None) -> str:
+        """Return which of many providers is called."""
+        told = text(dig_any(table, many.argument))
+        if told is not None:
+            return many.names.get(told, told)
+        if model is None:
+            return self.waist.provider
+        before, slash, _ = model.partition("/")
+        if slash and before in many.names:
+            return many.names[before]
+        module, _, name = many.table.partition(":")
+        listed = text(dig(getattr(sys.modules.get(module), name, None), (model, many.in_table)))
+        return self.waist.provider if listed is None else many.names.get(listed, listed)
+
+    def _plain(self, model: str | None) -> str | None:
+        """Return a model without the name of its provider, by which the SDK tells many apart."""
+        many = self.waist.many
+        if many is None or model is None:
+            return model
+        before, _, rest = model.partition("/")
+        return rest if rest and before in many.names else model
 
     def _answers_itself(self, table: bodies.Arguments) -> bool:
         """Return whether the SDK is going to ask no provider."""
@@ -156,6 +195,8 @@ class WaistSeam:
             return asked.args, asked.kwargs
         try:
             table, changes = asked.table, dict(claim.changes)
+            if self.waist.many is not None and "model" in changes:
+                changes["model"] = _as_asked(text(get(table, "model")), asked.call.model, str(changes["model"]))
             if asked.path_model is not None and "model" in changes:
                 table = bodies.in_path(table, self.waist.key[1], asked.path_model, str(changes.pop("model")))
             return patched.parameters.call(bodies.changed(asked.body, table, changes), asked.args)
@@ -163,6 +204,17 @@ class WaistSeam:
             if not fault("adjusting a request", error):
                 raise
             return asked.args, asked.kwargs
+
+    def _wrap_said(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def said(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            if self.switch.on:
+                with _SAID:
+                    provider_said(result)
+            return result
+
+        return said
 
     # --- attempts, and the HTTP response -----------------------------------------------------
 
@@ -218,6 +270,13 @@ class WaistSeam:
                     call.read(found if self.waist.event is None else self.waist.event(found))
                 if call.streaming and hasattr(found, "close"):
                     call.stream_of = found
+
+
+def _as_asked(asked: str | None, plain: str | None, instead: str) -> str:
+    """Return a model with the name of the provider that the one that was asked for had."""
+    if asked is None or plain is None or "/" in instead:
+        return instead
+    return asked.removesuffix(plain) + instead
 
 
 def _replace(patches: Patches, at: str, wrap: Callable[[Any], Any]) -> None:

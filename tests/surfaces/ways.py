@@ -92,6 +92,10 @@ class Sdk:
     """How a call ended whose stream is forgotten: a generator is closed then."""
     leaves_sockets: bool = False
     """A stream that is forgotten leaves its socket open, with or without us, and the garbage collection warns of it."""
+    cut: str | None = None
+    """What a connection that is cut in a stream is told as; None: by the SDK's own exception."""
+    belongs_to: Literal["asking", "reading"] = "asking"
+    """Whose a lazy stream is: what asks may be known only when it is read."""
     apart: bool = False
     """It cannot be installed beside the others: `make test-apart` runs its tests."""
 

@@ -14,6 +14,7 @@ from tracetoll.local_provider import (
     bedrock,
     cohere,
     compatible,
+    google,
     mistral,
     ollama,
     openai_jobs,
@@ -26,7 +27,7 @@ from tracetoll.local_provider.answers import Memory
 from tracetoll.local_provider.wire import Received, Reply, unique
 
 BuiltIn: TypeAlias = Callable[[Received, Memory], Reply]
-Format: TypeAlias = Literal["anthropic", "bedrock", "openai"]
+Format: TypeAlias = Literal["anthropic", "bedrock", "google", "openai"]
 
 REQUESTS_PER_MINUTE: Final = 10_000
 TOKENS_PER_MINUTE: Final = 2_000_000
@@ -72,6 +73,15 @@ ROUTES: Final = (
     Route("POST", "/api/generate", ollama.generated),
     Route("POST", "/api/embed", ollama.embedding),
     Route("POST", "/api/embeddings", ollama.old_embedding),
+    Route("POST", "/{id}:generateContent", google.generated),
+    Route("POST", "/{id}:streamGenerateContent", google.streamed),
+    Route("POST", "/{id}:batchEmbedContents", google.embeddings),
+    Route("POST", "/{id}:predict", google.predicted),
+    Route("POST", "/{id}:countTokens", google.counted),
+    Route("POST", "/{id}:batchGenerateContent", google.batch),
+    Route("GET", "/v1beta/batches/{id}", google.fetched_batch),
+    Route("POST", "/interactions", google.interaction),
+    Route("GET", "/interactions/{id}", google.fetched_interaction),
     Route("POST", "/v1/messages", anthropic.message),
     Route("POST", "/v1/messages/count_tokens", anthropic.token_count),
     Route("POST", "/v1/messages/batches", anthropic.batch),
@@ -116,9 +126,18 @@ def _pattern(suffix: str) -> re.Pattern[str]:
     return re.compile(rf"{ids}\Z")
 
 
+def _spoken(received: Received) -> Format:
+    """Return whose headers and errors a request is answered with."""
+    if google.is_google(received):
+        return "google"
+    if _anthropic(received):
+        return "anthropic"
+    return "bedrock" if bedrock.spoken(received) else "openai"
+
+
 def built_in(received: Received, memory: Memory) -> Reply:
     """Return the provider's own answer and headers; 404 for a path that has none."""
-    spoken: Format = "anthropic" if _anthropic(received) else "bedrock" if bedrock.spoken(received) else "openai"
+    spoken = _spoken(received)
     agent = received.headers.get("user-agent", "").lower()
     for route in ROUTES:
         if route.method == received.method and route.agent in agent and ends_with(received.path, route.suffix):
@@ -198,10 +217,12 @@ def _bedrock_not_found(_: Received) -> Reply:
 HEADERS: Final[Mapping[Format, Callable[[Memory], dict[str, str]]]] = {
     "anthropic": _anthropic_headers,
     "bedrock": _bedrock_headers,
+    "google": lambda _: google.HEADERS,
     "openai": _openai_headers,
 }
 NOT_FOUND: Final[Mapping[Format, Callable[[Received], Reply]]] = {
     "anthropic": _anthropic_not_found,
     "bedrock": _bedrock_not_found,
+    "google": google.not_found,
     "openai": _openai_not_found,
 }

@@ -58,6 +58,8 @@ def normalised(usage: Mapping[str, Json]) -> HandedOut:
     """Return one call's usage, whichever provider's names it has."""
     if isinstance(usage.get("billed_units"), dict):
         usage = usage["billed_units"]  # what Cohere bills, and not what the model read
+    if "promptTokenCount" in usage or "total_input_tokens" in usage:
+        return _of_google(usage)
 
     def first(where: Mapping[str, Json], *names: str) -> int:
         return next((int(where[name]) for name in names if isinstance(where.get(name), int | float)), 0)
@@ -77,6 +79,22 @@ def normalised(usage: Mapping[str, Json]) -> HandedOut:
         cache_read=beside_read or first(inputs, "cached_tokens") or first(usage, "num_cached_tokens", "cached_tokens"),
         cache_write=beside_write or first(inputs, "cache_write_tokens"),
         reasoning=first(outputs, "reasoning_tokens", "thinking_tokens"),
+    )
+
+
+def _of_google(usage: Mapping[str, Json]) -> HandedOut:
+    """Return one call's usage as Google tells it: thoughts beside the output, what tools brought beside the input."""
+
+    def told(*names: str) -> int:
+        return sum(usage.get(name) or 0 for name in names)
+
+    thoughts = told("thoughtsTokenCount", "total_thought_tokens")
+    return HandedOut(
+        calls=1,
+        input_tokens=told("promptTokenCount", "toolUsePromptTokenCount", "total_input_tokens", "total_tool_use_tokens"),
+        output_tokens=told("candidatesTokenCount", "total_output_tokens") + thoughts,
+        cache_read=told("cachedContentTokenCount", "total_cached_tokens"),
+        reasoning=thoughts,
     )
 
 
@@ -217,8 +235,10 @@ def _reports(document: Json) -> Iterator[tuple[str | None, Mapping[str, Json]]]:
     """
     if not isinstance(document, dict) or document.get("object") == "thread.run.step":
         return
+    yield from _reports_of_google(document)
     result = document.get("result")
     places = [document, document.get("response"), document.get("message"), document.get("delta")]
+    places.append(document.get("interaction"))
     places += [
         document.get("metadata"),
         document.get("x_groq"),
@@ -240,3 +260,22 @@ def _has_tokens(usage: Mapping[str, Json]) -> bool:
     """Return whether a report is of tokens; Cohere also bills other units."""
     billed = usage.get("billed_units")
     return "input_tokens" in billed if isinstance(billed, dict) else "api_version" not in usage
+
+
+def _reports_of_google(document: Mapping[str, Json]) -> Iterator[tuple[str | None, Mapping[str, Json]]]:
+    """Yield what Gemini reports on, in a batch or not, and Vertex AI of embeddings."""
+    response = document.get("response")
+    batch = response.get("inlinedResponses") if isinstance(response, dict) else None
+    lines = batch.get("inlinedResponses") if isinstance(batch, dict) else None
+    inside = [line.get("response") for line in lines if isinstance(line, dict)] if isinstance(lines, list) else []
+    for place in (document, *inside):
+        if isinstance(place, dict) and isinstance(place.get("usageMetadata"), dict):
+            name = place.get("responseId")
+            yield name if isinstance(name, str) else None, place["usageMetadata"]
+    predictions = document.get("predictions")
+    vectors = (
+        [one.get("embeddings") for one in predictions if isinstance(one, dict)] if isinstance(predictions, list) else []
+    )
+    counts = [one["statistics"]["token_count"] for one in vectors if isinstance(one, dict) and "statistics" in one]
+    if counts:
+        yield None, {"promptTokenCount": sum(counts)}

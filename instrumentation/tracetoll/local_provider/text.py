@@ -34,6 +34,9 @@ _NOT_READ: Final = frozenset(
     {"role", "type", "id", "call_id", "tool_call_id", "tool_use_id", "cache_control", "status", "signature"}
 )
 _READ: Final = (
+    "contents",
+    "systemInstruction",
+    "system_instruction",
     "tools",
     "system",
     "instructions",

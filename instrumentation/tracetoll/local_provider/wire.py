@@ -84,7 +84,8 @@ class Reply:
     type says so. `headers` win over the content type that follows from that.
     `chunk_bytes` sends pieces of that size, whatever they cut through; without it an event is a piece.
     The first byte waits for `delay_s`, each further piece for `event_delay_s`. `cut_after_bytes` drops
-    the connection after that much of the body; 0 drops it before the status line.
+    the connection after that much of the body; 0 drops it before the status line. Without `done` no
+    `[DONE]` ends the events.
     """
 
     status: int = 200
@@ -97,6 +98,7 @@ class Reply:
     delay_s: float = 0.0
     event_delay_s: float = 0.0
     cut_after_bytes: int | None = None
+    done: bool = True
 
     def __post_init__(self) -> None:
         if sum(part is not None for part in (self.json, self.body, self.events)) > 1:
@@ -138,7 +140,7 @@ class Reply:
             named = (event if isinstance(event, tuple) else ("chunk", event) for event in self.events)
             blocks = [aws_message(str(name), data) for name, data in named]
         elif self.events is not None:
-            blocks = _blocks(self.events)
+            blocks = _blocks(self.events, done=self.done)
         elif self.json is not None:
             blocks = [compact(self.json).encode()]
         else:

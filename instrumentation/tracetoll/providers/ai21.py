@@ -13,21 +13,18 @@ from tracetoll.providers.compatible import CHAT
 from tracetoll.providers.waists import Body, Function, Waist
 from tracetoll.providers.words import paths
 
+CLIENTS: Final = (("http_client:AI21HTTPClient", False), ("async_http_client:AsyncAI21HTTPClient", True))
 SDK: Final = Waist(
     name="ai21",
     provider="ai21",
-    functions=(
+    functions=tuple(
         Function(
-            at="ai21.http_client.http_client:AI21HTTPClient.execute_http_request",
+            at=f"ai21.http_client.{client}.execute_http_request",
             result="response",
+            asynchronous=asynchronous,
             streams=("stream",),
-        ),
-        Function(
-            at="ai21.http_client.async_http_client:AsyncAI21HTTPClient.execute_http_request",
-            asynchronous=True,
-            result="response",
-            streams=("stream",),
-        ),
+        )
+        for client, asynchronous in CLIENTS
     ),
     key=paths("method", "path"),
     body=Body(at=("body",)),

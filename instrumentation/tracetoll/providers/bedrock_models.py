@@ -26,7 +26,7 @@ from tracetoll.providers.words import (
     asked,
     paths,
 )
-from tracetoll.usage import Parts, Summed, UsageMap
+from tracetoll.usage import Parts, Sum, UsageMap
 from tracetoll_semconv import attributes as a
 
 TOKENS: Final[dict[str, Any]] = {
@@ -52,7 +52,7 @@ USAGE: Final = replace(
         "generation_token_count": u.OUTPUT,
         "inputTextTokenCount": u.INPUT,  # Titan
         "totalOutputTextTokenCount": u.OUTPUT,
-        "results": Summed("tokenCount", u.OUTPUT),
+        "results": Sum(u.OUTPUT, "tokenCount"),
         **BILLED,  # Cohere
         "response": BILLED,
     },

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tracetoll.protos import fields_of, message_in
-from tracetoll.reading import Path, dig, path
+from tracetoll.reading import Path, dig, path, view
 
 if TYPE_CHECKING:
     from tracetoll.providers.words import Surface
@@ -23,13 +23,15 @@ Event = Callable[[object], object]
 ENDED: Final = object()
 """What the provider's own word for the end of a stream is read as."""
 
-Result = Literal["answer", "first", "iterating", "lazy", "response", "response manager", "aws"]
+Result = Literal["answer", "first", "iterating", "lazy", "inside", "own stream", "response", "response manager", "aws"]
 """What a function gives back.
 
 - "answer": the answer; where it streams, an iterator of events, or an object that has one (see `Tap`);
 - "first": a tuple of the answer, or of such an iterator, and something else;
 - "iterating": an object that keeps what it iterates in `_iterator`, and `response`; or the answer;
 - "lazy": a generator that asks nobody before it is iterated where it streams, else the answer;
+- "inside": the answer; where it streams, an iterator of events that the application never gets to see;
+- "own stream": the answer; where it streams, an object of the SDK's own with `__next__` or `__anext__`;
 - "response": an HTTP response of httpx or httpx2;
 - "response manager": a context manager that has one;
 - "aws": what botocore makes of a response.
@@ -113,6 +115,20 @@ class Tap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Many:
+    """Who is called through an SDK that calls many providers, and what we call them.
+
+    The first thing that tells is believed: an argument, the model ("provider/model"), the SDK's own table of models
+    ("module:table", and where in an entry). None of them: the waist's own provider.
+    """
+
+    names: Mapping[str, str]
+    argument: Path = ()
+    table: str = ""
+    in_table: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Asks:
     """Something to ask the SDK's own function `at` ("module:function"), about the argument of a call at `of`."""
 
@@ -166,6 +182,16 @@ class Waist:
     tap: Tap | None = None
     own_tracers: tuple[str, ...] = ()
     """The tracers ("module:name") that the SDK tells of its calls with; it does not where ours is told of."""
+    streams: tuple[str, ...] = ()
+    """Classes of streams of the SDK's own, as "module:Class"."""
+    said: tuple[str, ...] = ()
+    """Functions that return what a provider said while such a stream is read; then its elements themselves, which
+    may have numbers of the SDK's own, are not."""
+    many: Many | None = None
+    flagged: tuple[Path, str] | None = None
+    """An argument, and the provider where it is true and nobody knows the host."""
+    held: tuple[Function, ...] = ()
+    """Coroutine functions that give the application an asynchronous generator, in which streams are read."""
     error_codes: tuple[Path, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
     attempts: tuple[Function, ...] = ()
@@ -180,6 +206,15 @@ def at(dotted: str) -> Event:
 
 def _at(where: Path, of: object) -> object:
     return dig(of, where)
+
+
+def with_hidden(name: str) -> Event:
+    """Return what reads an object with one of its attributes that its own fields do not have."""
+
+    def event(of: object) -> object:
+        return {**view(of), name: getattr(of, name, None)}
+
+    return event
 
 
 def json_at(where: Path = ()) -> Event:

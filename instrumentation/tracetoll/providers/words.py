@@ -193,6 +193,18 @@ class OneOf:
 
 # --- answers and events ---------------------------------------------------------------------
 
+PENDING: Final = frozenset(
+    {"queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling", "CREATED", "IN_PROGRESS"}
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Provider:
+    """Where an answer names its provider, and what we call the providers of those names."""
+
+    at: Path
+    names: Mapping[str, str] = field(default_factory=dict)
+
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Answer:
@@ -212,7 +224,10 @@ class Answer:
     """Where whoever serves the model says what they have metered; see `Surface.metered`."""
     error: Path = ()
     status: str = ""
+    pending: frozenset[str] = PENDING
+    """The statuses of an answer that is not finished."""
     attributes: Request = field(default_factory=dict)
+    provider: Provider | None = None
     model_in: str = ""
     """A list whose elements tell the model under the name `model`; the last one that does counts."""
 
@@ -274,6 +289,8 @@ class Surface:
     """The answer is a file of lines, each a call of its own that was made earlier: its surface."""
     line_at: Path = ()
     """Where in a line its answer stands."""
+    lines: Path = ()
+    """Where in the answer such lines stand, if it is no file."""
     metrics: bool = True
     """Whether this counts as a model operation in metrics (counting tokens does not)."""
     batch: bool = False
