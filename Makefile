@@ -63,7 +63,7 @@ collector jaeger:
 	@$(PYTHON) tools/binaries.py $@
 
 stack:
-	$(call in,newest) "$$python" tools/stack.py $(ARGS)
+	$(call in,newest) $(PYTHON) tools/binaries.py >/dev/null; "$$python" tools/stack.py $(ARGS)
 
 side-by-side:
 	$(call in,newest) $(beside); "$$python" tests/beside/runs.py

@@ -37,7 +37,7 @@ READY_WITHIN_S: Final = 120.0
 POLL_S: Final = 0.05
 MOST_SECONDS: Final = 8 * 3600
 
-_direct: Final = build_opener(ProxyHandler({}))
+direct: Final = build_opener(ProxyHandler({}))
 """What is asked here is on this machine, whatever proxies the environment names."""
 
 
@@ -50,7 +50,7 @@ def free_ports(number: int) -> list[int]:
 
 def get(url: str, timeout_s: float = 5.0) -> bytes:
     """Return what a server on this machine answers. Raises `URLError`."""
-    with _direct.open(Request(url), timeout=timeout_s) as answer:  # noqa: S310  # our own URLs, all http
+    with direct.open(Request(url), timeout=timeout_s) as answer:  # noqa: S310  # our own URLs, all http
         body: bytes = answer.read()
         return body
 

@@ -252,3 +252,11 @@ def test_prometheus_takes_the_configuration_in_compose(tmp_path: Path) -> None:
     assert [job["job_name"] for job in stated["scrape_configs"]] == [
         job["job_name"] for job in inside["scrape_configs"]
     ]
+
+
+def test_each_variable_of_the_configurations_is_documented() -> None:
+    document = (CONFIG.parent / "docs" / "operations.md").read_text()
+    read = {name for path in CONFIG.rglob("*.yaml") for name in re.findall(r"\$\{env:(KIT_\w+)", path.read_text())}
+
+    assert set() == {name for name in read if f"`{name}`" not in document}
+    assert set() == set(re.findall(r"`(KIT_\w+)", document)) - read
