@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from tracetoll.protos import fields_of, with_values
 from tracetoll.providers.waists import json_of
 from tracetoll.reading import dig, view, with_changes
 
@@ -60,7 +61,9 @@ def _fields(body: Body, table: Arguments) -> Mapping[str, Any]:
     """Return what the request itself says."""
     found = dig_any(table, body.at)
     if body.form == "object":
-        return view(found)
+        return view(found) if body.at else _arguments(body, table)
+    if body.form == "message":
+        return fields_of(found) if hasattr(found, "ListFields") else {}
     if body.form == "request":
         found = getattr(found, "_content", None)  # the public property raises where a body is streamed
     told = json_of(_content(found))
@@ -72,29 +75,62 @@ def _content(found: Any) -> Any:
     return found.getvalue() if isinstance(found, BytesIO) else found
 
 
+def _arguments(body: Body, table: Arguments) -> Mapping[str, Any]:
+    """Return a request whose fields are the arguments themselves, but the instance."""
+    whole = table.get(body.whole)
+    if isinstance(whole, Mapping):
+        return whole
+    fields = {name: dig_any(table, where) for name, where in body.defaults.items()}
+    fields.update({name: value for name, value in table.items() if value is not None and name != "self"})
+    for more in body.extra:
+        fields.update(view(dig_any(table, more)))
+    return fields
+
+
 def model(body: Body, table: Arguments) -> Any:
-    """Return the model that the arguments name beside the request."""
-    return dig_any(table, body.model) if body.model else None
+    """Return the model that the arguments name beside the request; the address of a server is none."""
+    found = dig_any(table, body.model) if body.model else None
+    return None if isinstance(found, str) and "://" in found else found
 
 
 def changed(body: Body, table: Arguments, changes: Mapping[str, Any]) -> Arguments:
     """Return arguments whose request has other values."""
     inside = dict(changes)
-    if body.model and "model" in inside:
+    if "model" in inside and model(body, table) is not None:
         table = _table_with(table, body.model, inside.pop("model"))
     if not inside:
         return table
+    if body.form == "message":
+        return _table_with(table, body.at, with_values(dig_any(table, body.at), inside))
     told = _fields(body, table)
     if not told and body.form != "object":
         return table  # what cannot be read is sent as it is
     fields = with_changes(told, inside)
+    if body.form == "object" and not body.at:
+        return _arguments_with(body, table, {name.partition(".")[0]: None for name in inside}, fields)
+    return _table_with(table, body.at, _as_given(body, dig_any(table, body.at), fields))
+
+
+def _as_given(body: Body, given: Any, fields: Mapping[str, Any]) -> Any:
+    """Return the fields of a request in the form in which it was given."""
     if body.form == "object":
-        return _table_with(table, body.at, fields) if body.at else {**table, **fields}
+        return fields
     text = json.dumps(fields)
     if body.form == "json":
-        given = dig_any(table, body.at)
-        return _table_with(table, body.at, text if isinstance(given, str) else text.encode())
-    return _table_with(table, body.at, _request_with(dig_any(table, body.at), text.encode()))
+        return text if isinstance(given, str) else text.encode()
+    return _request_with(given, text.encode())
+
+
+def _arguments_with(body: Body, table: Arguments, names: Mapping[str, None], fields: Mapping[str, Any]) -> Arguments:
+    """Return arguments some of which have other values, where they stand: extra ones win with the SDKs."""
+    if isinstance(table.get(body.whole), Mapping):
+        return {**table, body.whole: fields}
+    table = {**table, **{name: fields[name] for name in names}}
+    for more in body.extra:
+        given = view(dig_any(table, more))
+        if given:
+            table = _table_with(table, more, {**given, **{name: fields[name] for name in names if name in given}})
+    return table
 
 
 def in_path(table: Arguments, where: Path, old: str, new: str) -> Arguments:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from opentelemetry.context import attach, detach
 
 from tracetoll.providers.words import convert_found
-from tracetoll.reading import dig, encodable, text, view
+from tracetoll.reading import dig, elements, encodable, get, text, view
 from tracetoll.safety import fault
 from tracetoll.usage import Reading
 
@@ -94,6 +94,7 @@ class Call:
         "output",
         "reading",
         "received",
+        "rejected",
         "request_id",
         "response",
         "response_id",
@@ -111,7 +112,9 @@ class Call:
         "surface",
         "target",
         "token",
+        "tried",
         "usage_hidden",
+        "usage_wanted",
     )
 
     def __init__(self, engine: Engine, surface: Surface, target: Target, model: str | None, *, streaming: bool) -> None:
@@ -137,6 +140,8 @@ class Call:
         """Whether the SDK was let do its work."""
         self.received = False
         """Whether the provider has answered with success."""
+        self.rejected = False
+        """Whether the provider has answered with an error, in a response that the SDK makes an exception of."""
         self.stream_of: Any = None
         """The HTTP response that a stream comes from, where only that can be closed."""
         self.response_id: str | None = None
@@ -146,11 +151,15 @@ class Call:
         self.error: BaseException | None = None
         self.error_code: str | None = None
         self.attempts = 1
+        self.tried = 0
+        """How many attempts were seen to begin."""
         self.first_chunk_s: float | None = None
         self.run: Run | None = None
         """The agent that counts this call as its own."""
         self.running = False
         self.usage_hidden = False
+        self.usage_wanted = True
+        """Whether usage that is missing is a gap."""
         self.span: Span
         self.context: Context
         self.token: Token[Context] | None = None
@@ -188,6 +197,11 @@ class Call:
         if type(retries) is int:
             self.attempts = retries + 1
 
+    def tries(self) -> None:
+        """Note that the SDK is about to ask, for the first time or again."""
+        self.tried += 1
+        self.attempts = self.tried
+
     # --- what the provider says --------------------------------------------------------------
 
     def read(self, node: object, answer: Answer | None = None) -> None:
@@ -203,8 +217,8 @@ class Call:
         if value and isinstance(value, str):
             self.response_model = encodable(value)
         self.read_usage(told, answer)
-        if answer.metered:
-            self.read_metered(told.get(answer.metered))
+        if answer.model_in or answer.metered:
+            self._read_beside(told, answer)
         if answer.finish is not None:
             answer.finish.read(told, self.finish)
         if answer.error and told.get(answer.error[0]) is not None:
@@ -227,6 +241,13 @@ class Call:
                 usage_map.read(found, self.reading)
                 return True
         return False
+
+    def _read_beside(self, told: Mapping[str, Any], answer: Answer) -> None:
+        """Take what few providers tell elsewhere: the model in parts of the answer, what their host has metered."""
+        for part in elements(told.get(answer.model_in)):
+            self.response_model = text(get(part, answer.model)) or self.response_model
+        if answer.metered:
+            self.read_metered(told.get(answer.metered))
 
     def read_metered(self, node: object) -> None:
         """Take what whoever serves the model says to have metered."""

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll import aws
 from tracetoll.bodies import dig_any
-from tracetoll.responses import read_body, watch
+from tracetoll.headers import pairs_of
+from tracetoll.responses import Watcher, read_body, read_failure, watch
 from tracetoll.safety import contained, fault
 from tracetoll.streams import AsyncTap, SyncTap
+from tracetoll.tapped import tap_into
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Mapping
@@ -42,12 +44,17 @@ def taken(call: Call, result: Any, waist: Waist, carrier: str) -> Any:
 def _answer(call: Call, result: Any, waist: Waist) -> Any:
     """Take an answer that is there, or the events of a stream."""
     if call.streaming:
+        if waist.tap is not None and tap_into(call, result, waist.tap):
+            return result
         if hasattr(result, "__anext__"):
             return passed_on_async(AsyncTap(result, call, waist.event), call, result)
         if hasattr(result, "__next__"):
             return passed_on(SyncTap(result, call, waist.event), call, result)
     _take_about(call, result, waist)
-    call.answered(result if waist.event is None else waist.event(result))
+    if waist.event is not None and call.surface.usage is None:
+        call.close()  # it may be an image; not worth reading
+    else:
+        call.answered(result if waist.event is None else waist.event(result))
     return result
 
 
@@ -68,18 +75,39 @@ def fail(call: Call, error: BaseException, waist: Waist) -> None:
     call.fail(error)
 
 
+def _first(call: Call, result: Any, waist: Waist) -> Any:
+    """Take the first part of a tuple."""
+    return (_answer(call, result[0], waist), *result[1:])
+
+
+def _iterating(call: Call, result: Any, waist: Waist) -> Any:
+    """Take a stream object that keeps what it iterates in `_iterator`, and its HTTP response; or an answer."""
+    if not hasattr(result, "_iterator"):
+        return _answer(call, result, waist)
+    call.engine.read_headers(call, result.response)
+    tap = AsyncTap if hasattr(result, "__anext__") else SyncTap
+    tapped = result._iterator = tap(result._iterator, call, waist.event)  # noqa: SLF001  # see the docstring
+    tapped.watcher = watch(result.response, call, raw=False)
+    return result
+
+
 def passed_on(tap: SyncTap, call: Call, inner: Iterator[object]) -> Iterator[object]:
     """Return a tap; where it stands for a generator, one of those around it."""
-    return _generator(tap, call, inner) if isinstance(inner, GeneratorType) else tap
+    if not isinstance(inner, GeneratorType):
+        return tap
+    tap.forgotten = "closed"  # a generator that is never begun goes away with the tap; a begun one is closed
+    return _generator(tap, call, inner)
 
 
 def passed_on_async(tap: AsyncTap, call: Call, inner: AsyncIterator[object]) -> AsyncIterator[object]:
     """Do as `passed_on`, asynchronously."""
-    return _async_generator(tap, call, inner) if isinstance(inner, AsyncGeneratorType) else tap
+    if not isinstance(inner, AsyncGeneratorType):
+        return tap
+    tap.forgotten = "closed"
+    return _async_generator(tap, call, inner)
 
 
 def _generator(tap: SyncTap, call: Call, inner: Any) -> Generator[object, Any, Any]:
-    # Never begun, it goes away with the tap, which closes the call.
     try:
         return (yield from tap)
     finally:
@@ -92,35 +120,38 @@ async def _async_generator(tap: AsyncTap, call: Call, inner: Any) -> AsyncGenera
         async for event in tap:
             yield event
     finally:
-        await inner.aclose()
         call.close_safely("closed")
+        await inner.aclose()
 
 
 def _response(call: Call, response: Any, _: Waist) -> Any:
     """Take an HTTP response of httpx, which its reader reads."""
     call.engine.read_headers(call, response)
-    failed = response.status_code >= _FIRST_ERROR_STATUS
+    call.rejected = response.status_code >= _FIRST_ERROR_STATUS
+    call.received = not call.rejected
+    if call.rejected:
+        call.error_code = str(response.status_code)
     if not (response.is_closed and response.is_stream_consumed):
-        if failed:
-            call.error_code = str(response.status_code)
         watch(response, call, raw=True)
         return response
     with _TAKING:
         read_body(call, response.content)
-    if failed:
-        call.error_code = call.error_code or str(response.status_code)
-    call.close("failed" if failed else "done")
+        if call.rejected:
+            read_failure(call, response.content)
+    call.close("failed" if call.rejected else "done")
     return response
+
+
+def left(response: Any) -> None:
+    """Take what came in of an HTTP response that nobody is going to read on."""
+    if isinstance(getattr(response, "stream", None), Watcher):
+        response.stream.closed("closed")
 
 
 def take_mapping(call: Call, headers: Mapping[str, str] | None) -> None:
     """Take response headers that an SDK keeps as text, by name."""
     if headers:
-        pairs = [
-            (str(name).encode("latin-1", "replace"), str(value).encode("latin-1", "replace"))
-            for name, value in headers.items()
-        ]
-        call.engine.take_headers(call, pairs)
+        call.engine.take_headers(call, pairs_of(headers))
 
 
 def _aws(call: Call, result: Any, waist: Waist) -> Any:
@@ -132,6 +163,8 @@ def _aws(call: Call, result: Any, waist: Waist) -> Any:
 
 CARRIERS: Final[dict[str, Carrier]] = {
     "answer": _answer,
+    "first": _first,
+    "iterating": _iterating,
     "lazy": _answer,
     "response": _response,
     "response manager": _response,

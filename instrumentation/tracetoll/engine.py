@@ -22,7 +22,7 @@ from tracetoll.limits.rules import ruled
 from tracetoll.limits.scope import current_scopes
 from tracetoll.pricing import Asked, Prices
 from tracetoll.providers.words import Surface, convert_all
-from tracetoll.reading import get, text, with_changes
+from tracetoll.reading import dig, get, text, with_changes
 from tracetoll.runs import running_agent
 from tracetoll.safety import contained, fault
 from tracetoll.signals import add_standing
@@ -53,9 +53,11 @@ _HEADERS: Final = contained("reading response headers")
 _CHECKING: Final = contained("looking at the policy file")
 _PENDING_KEPT: Final = 10_000
 _STARTS_KEPT: Final = 2048
-_PENDING: Final = frozenset({"queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling"})
+_PENDING: Final = frozenset(
+    {"queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling", "CREATED", "IN_PROGRESS"}
+)
 _RECEIVED: Final = frozenset({"done", "closed", "abandoned"})
-_FAILED: Final = frozenset({"failed", "expired"})
+_FAILED: Final = frozenset({"failed", "expired", "FAILED"})
 # Bedrock's answers name the model only; prices differ by the region that the name asked begins with.
 _PRICED_AS_ASKED: Final = frozenset({"aws.bedrock"})
 _WITH_ERROR: Final = frozenset({"failed", "refused", "cut"})
@@ -261,6 +263,8 @@ class Engine:
             body = with_changes(body, claim.changes)
             if claim.rerouted_from is not None:
                 attributes[a.REROUTE_FROM_MODEL] = claim.rerouted_from
+        if surface.usage_if is not None:
+            call.usage_wanted = bool(surface.usage_if and dig(body, surface.usage_if))
         convert_all(body, surface.request, attributes)
         if call.streaming:
             attributes[a.GEN_AI_REQUEST_STREAM] = True
@@ -480,7 +484,7 @@ class Engine:
         """Take the rate limits and the request id from a response's headers."""
         if response is not None and hasattr(response, "headers"):  # botocore's errors have a dict there
             with _HEADERS:
-                self.take_headers(call, response.headers.raw)
+                self.take_headers(call, headers.pairs_of(response.headers))
 
     def take_headers(self, call: Call, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         """Take what the headers of a response tell: rate limits, the request's id, token counts."""
@@ -536,6 +540,7 @@ class Engine:
             not call.sent
             or surface.usage is None
             or surface.billed == "fetched"
+            or not call.usage_wanted
             or outcome == "failed"
             or call.status in _PENDING
         ):

@@ -6,10 +6,11 @@ providers and proxies answer with nearly everything, and none of it may raise.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 _EMPTY: Final[Mapping[str, Any]] = {}
 
@@ -39,6 +40,9 @@ def get(node: object, key: str) -> Any:
         extra = getattr(node, "__pydantic_extra__", None)
         if extra:
             return extra.get(key)
+        held = fields.get("_data")
+        if held is not None and isinstance(held, dict) and isinstance(node, Mapping):
+            return held.get(key)  # the models of Azure's SDKs
     return value
 
 
@@ -50,6 +54,9 @@ def view(node: object) -> Mapping[str, Any]:
     extra = getattr(node, "__pydantic_extra__", None) if fields else None
     if extra:
         return {**extra, **fields}
+    if "_data" in fields and isinstance(node, Mapping):
+        held = fields["_data"]  # the models of Azure's SDKs
+        return held if isinstance(held, dict) else _EMPTY
     return node if isinstance(node, dict) else fields
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from tracetoll.providers.waists import ENDED
 from tracetoll.reading import dig, get, view
 from tracetoll.safety import contained, fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from tracetoll.call import Call
+    from tracetoll.call import Call, Outcome
     from tracetoll.errors import LimitExceeded
     from tracetoll.providers.waists import Event
     from tracetoll.responses import Watcher
@@ -116,13 +117,26 @@ async def _closed(response: Any) -> None:
 class _Tap:
     """What both taps do with an event, and when they are forgotten."""
 
-    __slots__ = ("_call", "_claim", "_collect", "_event", "_inner", "_next", "_read", "_started", "watcher")
+    __slots__ = (
+        "_call",
+        "_claim",
+        "_collect",
+        "_event",
+        "_inner",
+        "_next",
+        "_read",
+        "_started",
+        "forgotten",
+        "watcher",
+    )
 
     def __init__(self, inner: Any, step: Callable[[], Any], call: Call, event: Event | None) -> None:
         self._started = False
         self._event = event
         """What an element of the stream holds to be read; None: itself."""
         self.watcher: Watcher | None = None
+        self.forgotten: Outcome = "abandoned"
+        """How the call has ended when this is dropped."""
         self._call = call
         self._claim = call.claim
         self._inner = inner
@@ -157,6 +171,9 @@ class _Tap:
                 self._call.first_chunk_s = perf_counter() - self._call.started
             if self._event is not None:
                 event = self._event(event)
+            if event is ENDED:
+                self._call.close()
+                return False
             if self._collect is not None:
                 self._collect(event)
             return self._read(event)
@@ -165,6 +182,11 @@ class _Tap:
                 raise
             return False
 
+    def closed(self) -> None:
+        """Close the call, because the application has closed the stream."""
+        if not self._call.running:  # else the SDK closes at the end of the stream, and this sees it
+            self._call.close_safely("closed")
+
     def __getattr__(self, name: str) -> Any:
         # What else the SDK's own iterator has: close(), send(), throw(), gi_running ...
         return getattr(self._inner, name)
@@ -172,7 +194,7 @@ class _Tap:
     def __del__(self) -> None:
         # A stream that is dropped unread leaves its response, and somebody else may read that.
         if self._started or self.watcher is None or not self.watcher.read_bytes():
-            self._call.close_safely("abandoned")
+            self._call.close_safely(self.forgotten)
 
 
 class SyncTap(_Tap):

@@ -44,12 +44,20 @@ WEB_SEARCHES: Final = "web_search.count"
 WEB_FETCHES: Final = "web_fetch.count"
 AUDIO_MILLISECONDS: Final = "audio.milliseconds"
 IMAGES: Final = "image.count"
+PAGES: Final = "page.count"
+SEARCH_UNITS: Final = "search_unit.count"
+IMAGE_PIXELS: Final = "image_pixel.count"
+VIDEO_PIXELS: Final = "video_pixel.count"
 
 # Fields of the wire that are needed to normalise and to price, and are not counts of ours.
 WIRE_TOTAL: Final = "wire.total_tokens"
 PROVIDER_COST: Final = "wire.cost_nano_usd"
 OUTPUT_SO_FAR: Final = "wire.output_so_far"
 """A running count at the start of a stream: it is the output only if the stream ends without another."""
+CONSUMED_INPUT: Final = "wire.consumed_input_tokens"
+CONSUMED_OUTPUT: Final = "wire.consumed_output_tokens"
+"""What the model read and wrote, where the provider bills another number: that fills the context window, and stands
+for the billed number only where there is none."""
 WHOLE_INPUT: Final = "wire.whole_input"
 """An input that has the cache inside, with a map whose other inputs have it beside."""
 
@@ -82,6 +90,10 @@ COUNTS: Final = (
     WEB_FETCHES,
     AUDIO_MILLISECONDS,
     IMAGES,
+    PAGES,
+    SEARCH_UNITS,
+    IMAGE_PIXELS,
+    VIDEO_PIXELS,
 )
 
 NANO: Final = 1_000_000_000
@@ -125,6 +137,19 @@ class Summed:
         told = [number for number in (count(get(one, self.number)) for one in elements(node)) if number is not None]
         if told:
             seen.setdefault(self.name, sum(told))
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Length:
+    """A list of the wire that has one element per token; an empty one tells nothing."""
+
+    name: str
+
+    def read(self, node: object, seen: dict[str, int]) -> None:
+        """Add how long the list is to `seen`."""
+        tokens = len(elements(node))
+        if tokens:
+            seen.setdefault(self.name, tokens)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -183,7 +208,7 @@ class Usage:
     """An immutable set of counts, as the provider reported them and normalised.
 
     A count that the provider did not report is None, never 0. All are tokens but `web_searches`,
-    `web_fetches`, `images` (units) and `audio_milliseconds`.
+    `web_fetches`, `images`, pages, search units and pixels (units) and `audio_milliseconds`.
     """
 
     __slots__ = ("_counts", "context_tokens", "cost_nano_usd", "sides")
@@ -377,14 +402,17 @@ class UsageMap:
         so_far = counts.pop(OUTPUT_SO_FAR, None)
         if complete and so_far is not None:
             counts.setdefault(OUTPUT, so_far)
+        context = _consumed(counts)
         if hidden_reasoning and total is not None and INPUT in counts and OUTPUT in counts:
             hidden = total - counts[INPUT] - counts[OUTPUT]
             if hidden > 0:
                 counts[OUTPUT] += hidden
                 counts[REASONING] = counts.get(REASONING, 0) + hidden
         step = reading.last_step
+        if step and INPUT in step:
+            context = step[INPUT] + step.get(OUTPUT, 0)
         made = Usage.__new__(Usage)
-        made.take(counts, reading.sides, cost, step[INPUT] + step.get(OUTPUT, 0) if step and INPUT in step else None)
+        made.take(counts, reading.sides, cost, context)
         return made
 
     def _normalised(self, counts: dict[str, int]) -> dict[str, int]:
@@ -406,6 +434,17 @@ class UsageMap:
                     counts[OUTPUT] += missing
                     break
         return counts
+
+
+_CONSUMED: Final = ((CONSUMED_INPUT, INPUT), (CONSUMED_OUTPUT, OUTPUT))
+
+
+def _consumed(counts: dict[str, int]) -> int | None:
+    """Take what was consumed out of `counts`, and return its sum; None where the provider tells no such numbers."""
+    told = [(name, counts.pop(wire)) for wire, name in _CONSUMED if wire in counts]
+    for name, number in told:
+        counts.setdefault(name, number)
+    return sum(number for _, number in told) if told else None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -446,9 +485,9 @@ def _read(node: object, table: dict[str, Any], seen: dict[str, int], spare: dict
 
 
 def _read_rare(
-    rule: Parts | Summed | Scaled | Either, value: object, seen: dict[str, int], spare: dict[str, int]
+    rule: Parts | Summed | Length | Scaled | Either, value: object, seen: dict[str, int], spare: dict[str, int]
 ) -> None:
-    if isinstance(rule, Parts | Summed):
+    if isinstance(rule, Parts | Summed | Length):
         rule.read(value, seen)
         return
     scaled = rule.number if isinstance(rule, Either) else rule

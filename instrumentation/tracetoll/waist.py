@@ -6,21 +6,26 @@ What is particular to an SDK is said in its provider file, in the words of `trac
 from __future__ import annotations
 
 import functools
+import sys
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll import bodies
-from tracetoll.bodies import dig_any
+from tracetoll.bodies import Parameters, dig_any
 from tracetoll.call import current_call
+from tracetoll.callers import caller, handing_on
 from tracetoll.errors import LimitExceeded
-from tracetoll.reading import text
+from tracetoll.quiet import QuietTracer
+from tracetoll.reading import dig, text
 from tracetoll.routes import Route, Routes
 from tracetoll.safety import contained, fault
+from tracetoll.tapped import closing
 from tracetoll.targets import Targets
 from tracetoll.wrappers import Asked, Patched, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextvars import Context
     from types import ModuleType
 
     from tracetoll.engine import Engine
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     from tracetoll.targets import Target
 
 _RESPONSE: Final = contained("looking at a response")
+_CALLER: Final = contained("looking for who called")
 
 
 class WaistSeam:
@@ -45,9 +51,19 @@ class WaistSeam:
     def install(self, patches: Patches) -> None:
         """Patch the SDK when it is imported."""
         for function in self.waist.functions:
-            _replace(patches, function, functools.partial(wrapped, self, function))
+            _replace(patches, function.at, functools.partial(wrapped, self, function))
         for response in self.waist.responses:
-            _replace(patches, response.function, functools.partial(self._wrap_response, response))
+            _replace(patches, response.function.at, functools.partial(self._wrap_response, response))
+        if self.waist.tap is not None:
+            for place in self.waist.tap.closes:
+                _replace(patches, place, functools.partial(closing, self.waist.tap.at))
+        for place in self.waist.own_tracers:
+            _replace(patches, place, functools.partial(QuietTracer, self.switch))
+        for function in self.waist.attempts:
+            _replace(patches, function.at, functools.partial(self._wrap_attempt, function))
+        if self.waist.handed is not None:
+            for function in self.waist.handed.functions:
+                _replace(patches, function.at, functools.partial(handing_on, self.waist.handed.options, self.switch))
 
     # --- asking ------------------------------------------------------------------------------
 
@@ -59,13 +75,13 @@ class WaistSeam:
             function = patched.function
             table = patched.parameters.table(args, kwargs)
             key, route = self._route(function, table)
-            if route is None:
+            if route is None or self._answers_itself(table):
                 return None
             body = self.waist.bodies.get(key, self.waist.body)
             fields = bodies.read(body, table)
             model = route.model or text(bodies.model(body, table))
             streams = function.streams
-            streaming = streams if isinstance(streams, bool) else bool(dig_any(table, streams))
+            streaming = streams if isinstance(streams, bool) else bool(dig_any(table, streams) or dig(fields, streams))
             call = self.engine.open(
                 self._of_family(key, model, fields) or route.surface,
                 self._target(table),
@@ -112,7 +128,26 @@ class WaistSeam:
         url: Any = dig_any(table, self.waist.base_url) if self.waist.base_url else None
         if callable(url):
             url = url()
-        return self._targets.at(str(url or ""), self.waist.provider)
+        # Without its path: where that is told too, it may name what there are many of.
+        return self._targets.at("/".join(str(url or "").split("/", 3)[:3]), self.waist.provider)
+
+    def _answers_itself(self, table: bodies.Arguments) -> bool:
+        """Return whether the SDK is going to ask no provider."""
+        local = self.waist.local
+        if local is None:
+            return False
+        name, _, function = local.at.partition(":")
+        told = getattr(sys.modules.get(name), function, None)  # not there: this version always asks
+        return told is not None and bool(told(dig_any(table, local.of)))
+
+    def caller(self, patched: Patched, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Context | None:
+        """Return the context to ask in, where that is not this one."""
+        handed = self.waist.handed
+        if handed is None or not self.switch.on:
+            return None
+        with _CALLER:
+            return caller(handed.options, patched.parameters.table(args, kwargs))
+        return None
 
     def adjusted(self, patched: Patched, asked: Asked) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return what to call the SDK's function with: what the application passed, with what limits changed."""
@@ -129,15 +164,38 @@ class WaistSeam:
                 raise
             return asked.args, asked.kwargs
 
-    # --- the HTTP response -------------------------------------------------------------------
+    # --- attempts, and the HTTP response -----------------------------------------------------
+
+    def _wrap_attempt(self, function: Function, original: Callable[..., Any]) -> Callable[..., Any]:
+        if function.asynchronous:
+
+            @functools.wraps(original)
+            async def trying_async(*args: Any, **kwargs: Any) -> Any:
+                self._tries()
+                return await original(*args, **kwargs)
+
+            return trying_async
+
+        @functools.wraps(original)
+        def trying(*args: Any, **kwargs: Any) -> Any:
+            self._tries()
+            return original(*args, **kwargs)
+
+        return trying
+
+    def _tries(self) -> None:
+        call = current_call.get()
+        if call is not None and self.switch.on:
+            call.tries()
 
     def _wrap_response(self, response: Response, original: Callable[..., Any]) -> Callable[..., Any]:
+        parameters = Parameters(original) if response.given else None
         if response.function.asynchronous:
 
             @functools.wraps(original)
             async def seen_async(*args: Any, **kwargs: Any) -> Any:
                 result = await original(*args, **kwargs)
-                self._saw(response, result)
+                self._saw(response, result if parameters is None else parameters.table(args, kwargs))
                 return result
 
             return seen_async
@@ -145,7 +203,7 @@ class WaistSeam:
         @functools.wraps(original)
         def seen(*args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
-            self._saw(response, result)
+            self._saw(response, result if parameters is None else parameters.table(args, kwargs))
             return result
 
         return seen
@@ -156,13 +214,15 @@ class WaistSeam:
             with _RESPONSE:
                 call.received = True
                 found = dig_any(result, response.at)
+                if response.answer:
+                    call.read(found if self.waist.event is None else self.waist.event(found))
                 if call.streaming and hasattr(found, "close"):
                     call.stream_of = found
 
 
-def _replace(patches: Patches, function: Function, wrap: Callable[[Any], Any]) -> None:
+def _replace(patches: Patches, at: str, wrap: Callable[[Any], Any]) -> None:
     """Replace a function when its module is imported."""
-    name, _, place = function.at.partition(":")
+    name, _, place = at.partition(":")
     owner, _, attribute = place.rpartition(".")
 
     def patch(module: ModuleType) -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from tracetoll.bodies import Parameters
-from tracetoll.carriers import fail, passed_on, passed_on_async, taken
+from tracetoll.carriers import fail, left, passed_on, passed_on_async, taken
+from tracetoll.safety import contained
 from tracetoll.streams import AsyncTap, SyncTap
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
+    from contextvars import Context
 
     from tracetoll.bodies import Arguments
     from tracetoll.call import Call
     from tracetoll.engine import Engine
     from tracetoll.providers.waists import Body, Function, Waist
+
+_LEAVING: Final = contained("leaving a response")
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
@@ -51,6 +56,9 @@ class Seam(Protocol):
     def ask(self, patched: Patched, args: Args, kwargs: Kwargs) -> Asked | None:
         """Return the call to make; None if this is none of ours. Raises LimitExceeded."""
 
+    def caller(self, patched: Patched, args: Args, kwargs: Kwargs) -> Context | None:
+        """Return the context to ask in, where that is not this one."""
+
     def lazily(self, patched: Patched, args: Args, kwargs: Kwargs) -> bool:
         """Return whether the function is going to give a generator that has asked nobody yet."""
 
@@ -63,7 +71,20 @@ def wrapped(seam: Seam, function: Function, original: Callable[..., Any]) -> Cal
     patched = Patched(function, original, Parameters(original))
     if function.result == "response manager":
         return _manager(seam, patched)
-    return _async(seam, patched) if function.asynchronous else _sync(seam, patched)
+    if inspect.isasyncgenfunction(original):
+        return _generating(seam, patched)
+    if function.asynchronous:
+        return _async(seam, patched)
+    return _sync(seam, patched) if seam.waist.handed is None else _elsewhere(seam, patched, _sync(seam, patched))
+
+
+def _elsewhere(seam: Seam, patched: Patched, wrapper: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(wrapper)
+    def in_context(*args: Any, **kwargs: Any) -> Any:
+        caller = seam.caller(patched, args, kwargs)
+        return wrapper(*args, **kwargs) if caller is None else caller.run(wrapper, *args, **kwargs)
+
+    return in_context
 
 
 def _sync(seam: Seam, patched: Patched) -> Callable[..., Any]:
@@ -120,6 +141,18 @@ def _async(seam: Seam, patched: Patched) -> Callable[..., Any]:
     return wrapper
 
 
+def _generating(seam: Seam, patched: Patched) -> Callable[..., Any]:
+    """Wrap an asynchronous generator function: what it returns needs no waiting for."""
+
+    @functools.wraps(patched.original)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if seam.lazily(patched, args, kwargs):
+            return _later_async(seam, patched, args, kwargs)
+        return patched.original(*args, **kwargs)
+
+    return wrapper
+
+
 # A generator that asks nobody before it is iterated: nor do we. On whose behalf it asks is settled when it is made.
 
 
@@ -162,7 +195,7 @@ def _later_async(seam: Seam, patched: Patched, args: Args, kwargs: Kwargs) -> As
     async def generator() -> AsyncGenerator[object, None]:
         asked = made_in.run(seam.ask, patched, args, kwargs)
         if asked is None:
-            async for event in await patched.original(*args, **kwargs):
+            async for event in await _ready(patched.original(*args, **kwargs)):
                 yield event
             return
         call = asked.call
@@ -171,7 +204,7 @@ def _later_async(seam: Seam, patched: Patched, args: Args, kwargs: Kwargs) -> As
         changed, named = seam.adjusted(patched, asked)
         entered = call.enter()
         try:
-            inner = await patched.original(*changed, **named)
+            inner = await _ready(patched.original(*changed, **named))
             tap = AsyncTap(inner, call, seam.waist.event)
             first = await anext(tap)
         except StopAsyncIteration:
@@ -186,10 +219,15 @@ def _later_async(seam: Seam, patched: Patched, args: Args, kwargs: Kwargs) -> As
             async for event in passed_on_async(tap, call, inner):
                 yield event
         finally:
-            await inner.aclose()
             call.close_safely("closed")
+            await inner.aclose()
 
     return generator()
+
+
+async def _ready(made: Any) -> Any:
+    """Return an asynchronous generator, which some functions give at once and others are waited for."""
+    return await made if inspect.isawaitable(made) else made
 
 
 def _manager(seam: Seam, patched: Patched) -> Callable[..., Any]:
@@ -209,6 +247,15 @@ class _Manager:
         self._made_with = (args, kwargs)
         self._call: Call | None = None
         self._inner: Any = None
+        self._response: Any = None
+
+    def _asked(self) -> Asked | None:
+        """Ask on behalf of who called the SDK, wherever it is entered."""
+        seam, made_with = self._seam, self._made_with
+        caller = seam.caller(self._patched, *made_with)
+        return (
+            seam.ask(self._patched, *made_with) if caller is None else caller.run(seam.ask, self._patched, *made_with)
+        )
 
     def _begin(self, asked: Asked | None) -> None:
         """Make the SDK's own context manager."""
@@ -217,7 +264,7 @@ class _Manager:
         self._call = None if asked is None else asked.call
 
     def __enter__(self) -> Any:
-        asked = self._seam.ask(self._patched, *self._made_with)
+        asked = self._asked()
         if asked is not None and asked.call.claim is not None and asked.call.claim.waiting:
             self._seam.engine.wait(asked.call)
         self._begin(asked)
@@ -232,10 +279,11 @@ class _Manager:
             raise
         finally:
             call.leave(entered)
+        self._response = response
         return taken(call, response, self._seam.waist, self._patched.function.result)
 
     async def __aenter__(self) -> Any:
-        asked = self._seam.ask(self._patched, *self._made_with)
+        asked = self._asked()
         if asked is not None and asked.call.claim is not None and asked.call.claim.waiting:
             await self._seam.engine.wait_async(asked.call)
         self._begin(asked)
@@ -250,20 +298,19 @@ class _Manager:
             raise
         finally:
             call.leave(entered)
+        self._response = response
         return taken(call, response, self._seam.waist, self._patched.function.result)
 
     def __exit__(self, *error: object) -> Any:
-        try:
-            return self._inner.__exit__(*error)
-        finally:
-            self._left()
+        self._left()
+        return self._inner.__exit__(*error)
 
     async def __aexit__(self, *error: object) -> Any:
-        try:
-            return await self._inner.__aexit__(*error)
-        finally:
-            self._left()
+        self._left()  # first: an event loop that is about to end may never come back from the next line
+        return await self._inner.__aexit__(*error)
 
     def _left(self) -> None:
         if self._call is not None:
+            with _LEAVING:
+                left(self._response)
             self._call.close_safely("closed")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.metadata
 import importlib.util
 import inspect
 import itertools
 import operator
 from collections.abc import Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +23,7 @@ from pydantic import BaseModel
 from tracetoll.local_provider import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 
 
 How = Literal["whole", "stream", "helper", "raw", "streaming response", "raw stream", "streaming response stream"]
@@ -71,7 +72,7 @@ class Sdk:
     rejected: Callable[[int], Reply] = rejected
     """A reply of a status, in the provider's format."""
     error_type: str = "bad_toll"
-    """What is told of it, and of an error in a stream."""
+    """What is told of it, and of an error in a stream; `{}` stands for the HTTP status."""
     retrying: Mapping[str, Any] | None = None
     """Options of a client that asks three times; None if the SDK never asks again."""
     ways: tuple[How, ...] = ("whole", "stream")
@@ -133,6 +134,10 @@ class Surface:
     in_counters: bool = True
     in_metrics: bool = True
     priced: bool = True
+    answer_id: tuple[str, ...] | None = None
+    answer_model: tuple[str, ...] | None = None
+    """Where in an answer of this surface its id and model stand, if not where the SDK's others have them: dotted
+    paths, of which the first that is there counts."""
 
     @property
     def name(self) -> str:
@@ -154,16 +159,19 @@ SDKS: dict[str, Sdk] = {}
 # --- clients ---------------------------------------------------------------------------------
 
 
-def stainless(module: str, sync: str, asynchronous: str, base: str = "") -> Callable[..., Any]:
+def stainless(module: str, sync: str, asynchronous: str, base: str = "", **always: Any) -> Callable[..., Any]:
     """Return what makes the clients of an SDK made by Stainless, from the names of its two client classes."""
 
     def make(url: str, use_async: bool, **options: Any) -> Any:  # `Sdk.client` says so
         sdk = importlib.import_module(module)
         transport = sdk.DefaultAsyncHttpxClient if use_async else sdk.DefaultHttpxClient
+        kind = getattr(sdk, asynchronous if use_async else sync)
+        known = inspect.signature(kind).parameters  # older ones have fewer options
         settings = {"api_key": "none", "base_url": url + base, "max_retries": 0, **options}
+        settings |= {name: value for name, value in always.items() if name in known}
         # Nothing is encrypted here, and loading certificates takes longer than all the rest.
         settings.setdefault("http_client", transport(verify=False))
-        return getattr(sdk, asynchronous if use_async else sync)(**settings)
+        return kind(**settings)
 
     return make
 
@@ -172,6 +180,14 @@ def stainless_patched(module: str) -> tuple[str, ...]:
     """Return what is patched of an SDK made by Stainless."""
     clients = ("SyncAPIClient", "AsyncAPIClient")
     return tuple(f"{module}._base_client:{name}.{one}" for name in clients for one in ("request", "_process_response"))
+
+
+def major(distribution: str) -> int:
+    """Return which major version of an SDK is installed, 0 if none is."""
+    try:
+        return int(importlib.metadata.version(distribution).partition(".")[0])
+    except importlib.metadata.PackageNotFoundError:
+        return 0
 
 
 def client(sdk: str, url: str, *, asynchronous: bool = False, **options: Any) -> Any:
@@ -194,6 +210,41 @@ def found(where: str) -> tuple[Any, str]:
     """Return the object that `module:Class.name` is on, and the name."""
     module, _, dotted = where.partition(":")
     return resource(importlib.import_module(module), dotted)
+
+
+def hosted_chat(sdk: str, model: str, **more: Any) -> Surface:
+    """Return the chat of a host that is compatible with OpenAI."""
+    plain = {"model": model, "messages": MESSAGES}
+    asked = {"max_tokens": 500, "temperature": 0.5, "top_p": 0.75, "stop": ["END"]}
+    given = {
+        "method": "chat.completions.create",
+        "path": "/chat/completions",
+        "arguments": {**plain, "messages": [{"role": "system", "content": LONG}, *MESSAGES], **asked},
+        "span": {
+            "gen_ai.request.max_tokens": 500,
+            "gen_ai.request.temperature": 0.5,
+            "gen_ai.request.top_p": 0.75,
+            "gen_ai.request.stop_sequences": ("END",),
+        },
+        "finish": ("stop",),
+        "streams": True,
+        "question": plain,
+        "cap": lambda tokens: {"max_tokens": tokens},
+        "sent_cap": "max_tokens",
+    }
+    return Surface(sdk=sdk, **{**given, **more})
+
+
+def hosted_embeddings(sdk: str, model: str, **more: Any) -> Surface:
+    """Return the embeddings of a host that is compatible with OpenAI."""
+    given = {
+        "method": "embeddings.create",
+        "path": "/embeddings",
+        "arguments": {"model": model, "input": "one toll"},
+        "operation": "embeddings",
+        "in_counters": False,
+    }
+    return Surface(sdk=sdk, **{**given, **more})
 
 
 # --- sync and async at once ------------------------------------------------------------------
@@ -242,7 +293,7 @@ async def read(stream: Any, number: int) -> None:
 
 async def close(stream: Any) -> None:
     """Close any kind of stream."""
-    await settled((stream.aclose if inspect.isasyncgen(stream) else stream.close)())
+    await settled((stream.close if hasattr(stream, "close") else stream.aclose)())
 
 
 @asynccontextmanager
@@ -260,6 +311,24 @@ async def inside(manager: Any) -> AsyncIterator[Any]:
         finally:
             if hasattr(manager, "close"):
                 await settled(manager.close())
+
+
+@contextmanager
+def closing(made: Any, close: Callable[[], object]) -> Iterator[Any]:
+    """Yield a client, and close it in a way of its own."""
+    try:
+        yield made
+    finally:
+        close()
+
+
+@asynccontextmanager
+async def closing_async(made: Any, close: Callable[[], Awaitable[object]]) -> AsyncIterator[Any]:
+    """Yield a client, and close it in a way of its own."""
+    try:
+        yield made
+    finally:
+        await close()
 
 
 # --- asking ----------------------------------------------------------------------------------

@@ -97,5 +97,6 @@ def _was_sent(error: BaseException) -> bool:
     while cause is not None:
         if type(cause).__name__ in _NEVER_SENT:
             return False
-        cause = cause.__cause__
+        # `raise … from None` hides the cause, and keeps it.
+        cause = cause.__cause__ or (cause.__context__ if cause.__suppress_context__ else None)
     return True

@@ -47,11 +47,20 @@ class HandedOut:
         return HandedOut(*(mine - theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
+_INPUTS: Final = (
+    *("prompt_tokens", "input_tokens", "prompt_eval_count", "inputTokens", "inputTokenCount"),
+    "total_tokens",  # embeddings may have nothing else
+)
+_OUTPUTS: Final = ("completion_tokens", "output_tokens", "eval_count", "outputTokens", "outputTokenCount")
+
+
 def normalised(usage: Mapping[str, Json]) -> HandedOut:
     """Return one call's usage, whichever provider's names it has."""
+    if isinstance(usage.get("billed_units"), dict):
+        usage = usage["billed_units"]  # what Cohere bills, and not what the model read
 
     def first(where: Mapping[str, Json], *names: str) -> int:
-        return next((where[name] for name in names if isinstance(where.get(name), int)), 0)
+        return next((int(where[name]) for name in names if isinstance(where.get(name), int | float)), 0)
 
     def details(*names: str) -> Mapping[str, Json]:
         return next((usage[name] for name in names if isinstance(usage.get(name), dict)), {})
@@ -63,11 +72,9 @@ def normalised(usage: Mapping[str, Json]) -> HandedOut:
     beside_write = first(usage, "cache_creation_input_tokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount")
     return HandedOut(
         calls=1,
-        input_tokens=first(usage, "prompt_tokens", "input_tokens", "inputTokens", "inputTokenCount")
-        + beside_read
-        + beside_write,
-        output_tokens=first(usage, "completion_tokens", "output_tokens", "outputTokens", "outputTokenCount"),
-        cache_read=beside_read or first(inputs, "cached_tokens"),
+        input_tokens=first(usage, *_INPUTS) + first(usage, "connector_tokens") + beside_read + beside_write,
+        output_tokens=first(usage, *_OUTPUTS),
+        cache_read=beside_read or first(inputs, "cached_tokens") or first(usage, "num_cached_tokens", "cached_tokens"),
         cache_write=beside_write or first(inputs, "cache_write_tokens"),
         reasoning=first(outputs, "reasoning_tokens", "thinking_tokens"),
     )
@@ -211,11 +218,25 @@ def _reports(document: Json) -> Iterator[tuple[str | None, Mapping[str, Json]]]:
     if not isinstance(document, dict) or document.get("object") == "thread.run.step":
         return
     result = document.get("result")
-    places = [document, document.get("response"), document.get("message"), document.get("metadata")]
-    places += [result.get("message")] if isinstance(result, dict) else []
+    places = [document, document.get("response"), document.get("message"), document.get("delta")]
+    places += [
+        document.get("metadata"),
+        document.get("x_groq"),
+        result.get("message") if isinstance(result, dict) else None,
+    ]
     for place in places:
-        if isinstance(place, dict) and isinstance(place.get("usage"), dict):
-            name = place.get("id")
-            yield name if isinstance(name, str) else None, place["usage"]
+        if not isinstance(place, dict):
+            continue
+        name = place.get("id")
+        found = [place.get("usage"), place.get("meta"), place if "prompt_eval_count" in place else None]
+        for usage in found:
+            if isinstance(usage, dict) and _has_tokens(usage):
+                yield name if isinstance(name, str) else None, usage
     if isinstance(document.get("amazon-bedrock-invocationMetrics"), dict):
         yield None, document["amazon-bedrock-invocationMetrics"]
+
+
+def _has_tokens(usage: Mapping[str, Json]) -> bool:
+    """Return whether a report is of tokens; Cohere also bills other units."""
+    billed = usage.get("billed_units")
+    return "input_tokens" in billed if isinstance(billed, dict) else "api_version" not in usage

@@ -19,6 +19,8 @@ Event: TypeAlias = Mapping[str, Json] | tuple[str | None, Json]
 DONE: Final = "[DONE]"
 JSON_TYPE: Final = "application/json"
 SSE_TYPE: Final = "text/event-stream; charset=utf-8"
+LINES_TYPE: Final = {"ollama": "application/x-ndjson", "cohere": "application/stream+json"}
+"""What those call a document in each line who stream these."""
 AWS_STREAM_TYPE: Final = "application/vnd.amazon.eventstream"
 
 
@@ -78,8 +80,8 @@ def aws_message(name: str, data: Json) -> bytes:
 class Reply:
     """An answer to one request: at most one of `json`, `events` and `body`.
 
-    `events` are server-sent, see `sse`; where `headers` have AWS's content type, see `aws_message`. `headers` win
-    over the content type that follows from that.
+    `events` are server-sent, see `sse`; one in each line, or AWS's messages (see `aws_message`), where the content
+    type says so. `headers` win over the content type that follows from that.
     `chunk_bytes` sends pieces of that size, whatever they cut through; without it an event is a piece.
     The first byte waits for `delay_s`, each further piece for `event_delay_s`. `cut_after_bytes` drops
     the connection after that much of the body; 0 drops it before the status line.
@@ -130,7 +132,9 @@ class Reply:
 
     def pieces(self) -> list[bytes]:
         """Return the body in the pieces in which it is sent."""
-        if self.events is not None and self.headers.get("content-type") == AWS_STREAM_TYPE:
+        if self.events is not None and self.all_headers()["content-type"] in LINES_TYPE.values():
+            blocks = [f"{compact(event)}\n".encode() for event in self.events]
+        elif self.events is not None and self.headers.get("content-type") == AWS_STREAM_TYPE:
             named = (event if isinstance(event, tuple) else ("chunk", event) for event in self.events)
             blocks = [aws_message(str(name), data) for name, data in named]
         elif self.events is not None:

@@ -11,22 +11,19 @@ from dataclasses import replace
 from typing import Any, Final
 
 from tracetoll import usage as u
-from tracetoll.providers.anthropic import DELTA, MESSAGE, USAGE_AT_START
+from tracetoll.providers.anthropic import EVENTS as CLAUDE_EVENTS
 from tracetoll.providers.anthropic import REQUEST as CLAUDE_REQUEST
 from tracetoll.providers.anthropic import USAGE as CLAUDE_USAGE
 from tracetoll.providers.waists import Family
 from tracetoll.providers.words import (
     Answer,
     Choices,
-    Events,
     OneOf,
     Part,
     Reason,
     Surface,
-    as_float,
-    as_int,
     as_text,
-    as_texts,
+    asked,
     paths,
 )
 from tracetoll.usage import Parts, Summed, UsageMap
@@ -72,26 +69,15 @@ METERED: Final = UsageMap(
         "x-amzn-bedrock-cache-write-input-token-count": u.CACHE_WRITE,
     }
 )
-INFERENCE: Final[dict[str, Any]] = {
-    "maxTokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-    "max_new_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-    "maxTokenCount": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-    "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
-    "topP": (a.GEN_AI_REQUEST_TOP_P, as_float),
-    "top_p": (a.GEN_AI_REQUEST_TOP_P, as_float),
-    "topK": (a.GEN_AI_REQUEST_TOP_K, as_int),
-    "top_k": (a.GEN_AI_REQUEST_TOP_K, as_int),
-    "stopSequences": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
-}
+INFERENCE: Final = asked(
+    "max_tokens=maxTokens max_tokens=max_new_tokens max_tokens=maxTokenCount temperature "
+    "top_p=topP top_p top_k=topK top_k stop=stopSequences"
+)
 GUARDRAIL: Final = {"guardrailIdentifier": (a.AWS_BEDROCK_GUARDRAIL_ID, as_text)}
 REQUEST: Final[dict[str, Any]] = {
     **CLAUDE_REQUEST,
     **INFERENCE,
-    "p": (a.GEN_AI_REQUEST_TOP_P, as_float),
-    "k": (a.GEN_AI_REQUEST_TOP_K, as_int),
-    "stop": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
-    "max_gen_len": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-    "max_completion_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
+    **asked("top_p=p top_k=k stop max_tokens=max_gen_len max_tokens=max_completion_tokens"),
     "inferenceConfig": INFERENCE,
     "textGenerationConfig": INFERENCE,
     **GUARDRAIL,
@@ -137,15 +123,7 @@ CHAT: Final = Surface(
             )
         ),
     ),
-    events=Events(
-        kind="type",
-        parts={
-            "message_start": Part(("message",), replace(MESSAGE, usage_map=USAGE_AT_START)),
-            "message_delta": Part((), DELTA),
-        },
-        errors={"error": ("error", "type")},
-        otherwise=Part(),
-    ),
+    events=replace(CLAUDE_EVENTS, otherwise=Part()),
     output_caps=(
         *("max_tokens_to_sample", "max_gen_len", "maxTokens", "textGenerationConfig.maxTokenCount"),
         *("inferenceConfig.maxTokens", "inferenceConfig.max_new_tokens", "max_completion_tokens", "max_tokens"),

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from tracetoll.reading import Path, dig, elements, encodable, get, items, path, text, view
+from tracetoll.reading import Path, count, dig, elements, encodable, get, items, path, text, view
+from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
     from tracetoll.usage import UsageMap
@@ -30,6 +31,11 @@ def as_text(value: Any) -> str | None:
 def as_int(value: Any) -> int | None:
     """Return an integer as it is."""
     return value if type(value) is int else None
+
+
+def as_count(value: Any) -> int | None:
+    """Return a count of tokens, which some providers tell as a float; None for what is none, such as -1 for no cap."""
+    return count(value)
 
 
 def as_float(value: Any) -> float | None:
@@ -61,14 +67,49 @@ def unless_auto(value: Any) -> str | None:
 
 
 def as_output_type(value: Any) -> str | None:
-    """Return upstream's output type for a response format: text or json."""
+    """Return upstream's output type for a response format: text or json; it may be a media type."""
     if not isinstance(value, str):
         return None
-    return "json" if value.startswith("json") else "text" if value == "text" else None
+    if value.removeprefix("application/").startswith("json"):
+        return "json"
+    return "text" if value in ("text", "text/plain") else None
 
 
 # A rule is an attribute and how a value becomes one, or a table for a nested object.
 Request = Mapping[str, "tuple[str, Convert] | Request"]
+
+_ASKED: Final[Mapping[str, tuple[str, Convert]]] = {
+    "max_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
+    "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
+    "top_p": (a.GEN_AI_REQUEST_TOP_P, as_float),
+    "top_k": (a.GEN_AI_REQUEST_TOP_K, as_int),
+    "stop": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
+    "seed": (a.GEN_AI_REQUEST_SEED, as_int),
+    "frequency_penalty": (a.GEN_AI_REQUEST_FREQUENCY_PENALTY, as_float),
+    "presence_penalty": (a.GEN_AI_REQUEST_PRESENCE_PENALTY, as_float),
+    "choices": (a.GEN_AI_REQUEST_CHOICE_COUNT, more_than_one),
+    "output_type": (a.GEN_AI_OUTPUT_TYPE, as_output_type),
+    "reasoning": (a.GEN_AI_REQUEST_REASONING_LEVEL, as_text),
+    "dimensions": (a.GEN_AI_EMBEDDINGS_DIMENSION_COUNT, as_int),
+    "encoding_formats": (a.GEN_AI_REQUEST_ENCODING_FORMATS, as_texts),
+}
+
+
+def asked(told: str) -> dict[str, Any]:
+    """Return the table of a request from the names that the wire has for what most providers can be asked.
+
+    `told` has words such as `seed`, where the wire has our name, and `max_tokens=config.maxTokens`, where it has
+    another, perhaps inside an object. A name of ours may be there several times.
+    """
+    table: dict[str, Any] = {}
+    for word in told.split():
+        ours, _, wire = word.partition("=")
+        *above, last = path(wire or ours)
+        within = table
+        for key in above:
+            within = within.setdefault(key, {})
+        within[last] = _ASKED[ours]
+    return table
 
 
 # --- how a finish reason is told ------------------------------------------------------------
@@ -155,7 +196,10 @@ class OneOf:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Answer:
-    """Where an answer, or a part of it, says what. An empty path means: not told here."""
+    """Where an answer, or a part of it, says what. An empty name means: not told here.
+
+    `usage` has the paths that are tried in turn; an empty path is the answer itself.
+    """
 
     id: str = "id"
     model: str = "model"
@@ -169,6 +213,8 @@ class Answer:
     error: Path = ()
     status: str = ""
     attributes: Request = field(default_factory=dict)
+    model_in: str = ""
+    """A list whose elements tell the model under the name `model`; the last one that does counts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -206,6 +252,9 @@ class Surface:
     metered: UsageMap | None = None
     """How to read what whoever serves the model has metered, in the response's headers or at `Answer.metered`: it
     stands for what the answer itself does not tell."""
+    usage_if: Path | None = None
+    """The field of a request that makes the provider report usage; where it is not set, missing usage is no gap.
+    An empty path: missing usage never is one, whoever serves the model decides."""
     request: Request = field(default_factory=dict)
     answer: Answer = field(default_factory=Answer)
     events: Events | None = None
