@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tracetoll.providers.index import Sdk
+    from tracetoll.providers.waists import Family
     from tracetoll.providers.words import Surface
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,6 +89,14 @@ def surfaces(seams: Iterable[Any]) -> Iterator[tuple[str, Surface]]:
             yield from ((f"{seam.classes[0]}: `{event}`", surface) for event, (_, surface) in seam.answers.items())
         else:
             yield from ((f"`{key}`", surface) for key, surface in seam.surfaces.items())
+            for key, families in getattr(seam, "families", {}).items():
+                yield from ((f"`{key}` {_family(family)}", family.surface) for family in families)
+
+
+def _family(family: Family) -> str:
+    """Return which models or requests a family is of."""
+    models = ", ".join(f"`{pattern}`" for pattern in family.models if pattern != "*")
+    return " ".join(part for part in (models, f"with `{family.has}`" if family.has else "") if part)
 
 
 def rows(seams: Iterable[Any]) -> Iterator[str]:
