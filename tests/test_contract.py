@@ -61,11 +61,19 @@ def labels(case: Case, url: str) -> dict[str, Any]:
     }
 
 
-def on_the_wire(reply: Reply, name: str | None) -> Any:
+def on_the_wire(reply: Reply, names: tuple[str, ...] | None, otherwise: str | None) -> Any:
     """Return what the first part of a reply that tells it says of the answer; None if none does."""
     parts = [event[1] if isinstance(event, tuple) else event for event in reply.events or [reply.json]]
-    inner = (part.get("response") or part.get("message") or part for part in parts if isinstance(part, dict))
-    return next((part[name] for part in inner if isinstance(part, dict) and part.get(name)), None)
+    inner = [part.get("response") or part.get("message") or part for part in parts if isinstance(part, dict)]
+    told = (at(part, name) for part in (*inner, *parts) for name in (names or (otherwise,) if names != () else ()))
+    return next((one for one in told if isinstance(one, str)), None)
+
+
+def at(part: Any, name: str | None) -> Any:
+    """Return what stands at a dotted path, in which a number is a place in a list."""
+    for key in (name or "").split("."):
+        part = part.get(key) if isinstance(part, dict) else part[int(key)] if isinstance(part, list) else None
+    return part
 
 
 @every_case
@@ -105,8 +113,8 @@ def test_a_span_says_what_was_answered(
 
     told = instrumented.told()
     sdk, reply = case.surface.of, replies[0]
-    assert on_the_wire(reply, sdk.answer_id) == told.get("gen_ai.response.id")
-    assert on_the_wire(reply, sdk.answer_model) == told.get("gen_ai.response.model")
+    assert on_the_wire(reply, case.surface.answer_id, sdk.answer_id) == told.get("gen_ai.response.id")
+    assert on_the_wire(reply, case.surface.answer_model, sdk.answer_model) == told.get("gen_ai.response.model")
     assert case.surface.finish == told.get("gen_ai.response.finish_reasons")
     assert {} == beginning_with(told, "error.", "tracetoll.call.outcome", "tracetoll.usage.source")
     request_id = next((reply.headers[name] for name in sdk.request_id if name in reply.headers), None)
@@ -266,12 +274,9 @@ def test_an_error_of_the_provider_fails_the_call_and_reaches_the_application(
     assert without == seen
     assert seen.error is not None
     assert issubclass(seen.error[0], getattr(*found(sdk.error)))
-    span = telemetry.only_span()
+    span, told = telemetry.only_span(), telemetry.told()
     assert StatusCode.ERROR is span.status.status_code
-    assert ("failed", sdk.error_type or str(status)) == (
-        telemetry.told()["tracetoll.call.outcome"],
-        telemetry.told()["error.type"],
-    )
+    assert ("failed", sdk.error_type.format(status)) == (told["tracetoll.call.outcome"], told["error.type"])
     assert HandedOut() == provider.handed_out == reported(span)
 
 

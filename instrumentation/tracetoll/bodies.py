@@ -9,6 +9,7 @@ import copy
 import inspect
 import json
 from collections.abc import Mapping
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from tracetoll.protos import fields_of, with_values
@@ -48,6 +49,16 @@ class Parameters:
 
 def read(body: Body, table: Arguments) -> Mapping[str, Any]:
     """Return the fields of a request."""
+    told = _fields(body, table)
+    for where in body.beside:
+        found = dig_any(table, where)
+        if found is not None:
+            told = {where[-1]: found, **told}
+    return told
+
+
+def _fields(body: Body, table: Arguments) -> Mapping[str, Any]:
+    """Return what the request itself says."""
     found = dig_any(table, body.at)
     if body.form == "object":
         return view(found) if body.at else _arguments(body, table)
@@ -55,7 +66,7 @@ def read(body: Body, table: Arguments) -> Mapping[str, Any]:
         return fields_of(found) if hasattr(found, "ListFields") else {}
     if body.form == "request":
         found = getattr(found, "_content", None)  # the public property raises where a body is streamed
-    told = json_of(found)
+    told = json_of(_content(found))
     return told if isinstance(told, dict) else {}
 
 
@@ -71,6 +82,11 @@ def _arguments(body: Body, table: Arguments) -> Mapping[str, Any]:
     return fields
 
 
+def _content(found: Any) -> Any:
+    """Return what a file in memory holds, anything else as it is."""
+    return found.getvalue() if isinstance(found, BytesIO) else found
+
+
 def model(body: Body, table: Arguments) -> Any:
     """Return the model that the arguments name beside the request; the address of a server is none."""
     found = dig_any(table, body.model) if body.model else None
@@ -82,20 +98,27 @@ def changed(body: Body, table: Arguments, changes: Mapping[str, Any]) -> Argumen
     inside = dict(changes)
     if "model" in inside and model(body, table) is not None:
         table = _table_with(table, body.model, inside.pop("model"))
-    if not inside:
-        return table
+    told = {} if body.form == "message" else _fields(body, table)
+    if not inside or (not told and body.form in ("json", "request")):
+        return table  # what cannot be read is sent as it is
+    if not body.at:
+        return _arguments_with(
+            body, table, {name.partition(".")[0]: None for name in inside}, with_changes(told, inside)
+        )
+    return _table_with(table, body.at, _written(body, dig_any(table, body.at), told, inside))
+
+
+def _written(body: Body, given: Any, told: Mapping[str, Any], changes: Mapping[str, Any]) -> Any:
+    """Return a request that was `given`, and tells `told`, with other values."""
     if body.form == "message":
-        return _table_with(table, body.at, with_values(dig_any(table, body.at), inside))
-    fields = with_changes(read(body, table), inside)
+        return with_values(given, changes)
+    fields = with_changes(told, changes)
     if body.form == "object":
-        if body.at:
-            return _table_with(table, body.at, fields)
-        return _arguments_with(body, table, {name.partition(".")[0]: None for name in inside}, fields)
+        return fields
     text = json.dumps(fields)
     if body.form == "json":
-        told = dig_any(table, body.at)
-        return _table_with(table, body.at, text.encode() if isinstance(told, bytes | bytearray) else text)
-    return _table_with(table, body.at, _request_with(dig_any(table, body.at), text.encode()))
+        return text if isinstance(given, str) else text.encode()
+    return _request_with(given, text.encode())
 
 
 def _arguments_with(body: Body, table: Arguments, names: Mapping[str, None], fields: Mapping[str, Any]) -> Arguments:

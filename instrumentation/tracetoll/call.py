@@ -217,9 +217,8 @@ class Call:
         if value and isinstance(value, str):
             self.response_model = encodable(value)
         self.read_usage(told, answer)
-        if answer.model_in:
-            for part in elements(told.get(answer.model_in)):
-                self.response_model = text(get(part, answer.model)) or self.response_model
+        if answer.model_in or answer.metered:
+            self._read_beside(told, answer)
         if answer.finish is not None:
             answer.finish.read(told, self.finish)
         if answer.error and told.get(answer.error[0]) is not None:
@@ -242,6 +241,18 @@ class Call:
                 usage_map.read(found, self.reading)
                 return True
         return False
+
+    def _read_beside(self, told: Mapping[str, Any], answer: Answer) -> None:
+        """Take what few providers tell elsewhere: the model in parts of the answer, what their host has metered."""
+        for part in elements(told.get(answer.model_in)):
+            self.response_model = text(get(part, answer.model)) or self.response_model
+        if answer.metered:
+            self.read_metered(told.get(answer.metered))
+
+    def read_metered(self, node: object) -> None:
+        """Take what whoever serves the model says to have metered."""
+        if self.surface.metered is not None and node is not None:
+            self.surface.metered.read_spare(node, self.reading)
 
     # --- the one end -------------------------------------------------------------------------
 

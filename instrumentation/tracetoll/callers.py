@@ -1,7 +1,7 @@
-"""Threads of an SDK's own: what is asked from them is asked on behalf of whoever called the SDK.
+"""Who called an SDK that asks elsewhere: in threads of its own, or when its generator is iterated.
 
-A thread of a pool begins with an empty context. So the caller's goes along, among the options that the SDK hands
-from the called function to the one that asks.
+A thread of a pool begins with an empty context, and a generator runs in that of whoever iterates it. So the caller's
+goes along, among the options that the SDK hands from the called function to the one that asks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CALLER: Final = "tracetoll.caller"
 
 
 def handing_on(options: str, switch: Switch, original: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the wrapper of a function that asks from threads; `options` is the argument that they are handed."""
+    """Return the wrapper of a function that asks elsewhere; `options` is the argument that goes there."""
 
     @functools.wraps(original)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -36,7 +36,7 @@ def handing_on(options: str, switch: Switch, original: Callable[..., Any]) -> Ca
 
 
 def caller(options: str, table: Arguments) -> Context | None:
-    """Return the context of who called the SDK, to run in; None where that is this one."""
+    """Return the context of who called the SDK, to run in; None where nobody told."""
     found: Mapping[str, object] | None = dig_any(table, (options,))
     context = found.get(_CALLER) if isinstance(found, dict) else None
     if not isinstance(context, Context) or current_call.get() is not None:

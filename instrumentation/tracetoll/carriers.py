@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any, Final
 
+from tracetoll import aws
 from tracetoll.bodies import dig_any
 from tracetoll.headers import pairs_of
 from tracetoll.responses import Watcher, read_body, read_failure, watch
@@ -49,13 +50,29 @@ def _answer(call: Call, result: Any, waist: Waist) -> Any:
             return passed_on_async(AsyncTap(result, call, waist.event), call, result)
         if hasattr(result, "__next__"):
             return passed_on(SyncTap(result, call, waist.event), call, result)
-    if waist.headers:
-        take_mapping(call, dig_any(result, waist.headers))
+    _take_about(call, result, waist)
     if waist.event is not None and call.surface.usage is None:
         call.close()  # it may be an image; not worth reading
     else:
         call.answered(result if waist.event is None else waist.event(result))
     return result
+
+
+def _take_about(call: Call, node: Any, waist: Waist) -> None:
+    """Take what is told of an answer beside it: the response's headers, and how often was tried again."""
+    if waist.headers:
+        take_mapping(call, dig_any(node, waist.headers))
+    retries = dig_any(node, waist.retries) if waist.retries else None
+    if type(retries) is int:
+        call.attempts = retries + 1
+
+
+def fail(call: Call, error: BaseException, waist: Waist) -> None:
+    """Close a call with the exception that the application sees."""
+    if waist.error_answer:
+        with _TAKING:
+            _take_about(call, dig_any(error, waist.error_answer), waist)
+    call.fail(error)
 
 
 def passed_on(tap: SyncTap, call: Call, inner: Iterator[object]) -> Iterator[object]:
@@ -112,7 +129,7 @@ def _response(call: Call, response: Any, _: Waist) -> Any:
 def left(response: Any) -> None:
     """Take what came in of an HTTP response that nobody is going to read on."""
     if isinstance(getattr(response, "stream", None), Watcher):
-        response.stream.closed()
+        response.stream.closed("closed")
 
 
 def take_mapping(call: Call, headers: Mapping[str, str] | None) -> None:
@@ -121,9 +138,17 @@ def take_mapping(call: Call, headers: Mapping[str, str] | None) -> None:
         call.engine.take_headers(call, pairs_of(headers))
 
 
+def _aws(call: Call, result: Any, waist: Waist) -> Any:
+    """Take what botocore made of a response."""
+    _take_about(call, result, waist)
+    aws.take(call, result, waist)
+    return result
+
+
 CARRIERS: Final[dict[str, Carrier]] = {
     "answer": _answer,
     "lazy": _answer,
     "response": _response,
     "response manager": _response,
+    "aws": _aws,
 }

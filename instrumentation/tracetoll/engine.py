@@ -30,7 +30,7 @@ from tracetoll.targets import Target
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Tracer
@@ -56,6 +56,8 @@ _STARTS_KEPT: Final = 2048
 _PENDING: Final = frozenset({"queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling"})
 _RECEIVED: Final = frozenset({"done", "closed", "abandoned"})
 _FAILED: Final = frozenset({"failed", "expired"})
+# Bedrock's answers name the model only; prices differ by the region that the name asked begins with.
+_PRICED_AS_ASKED: Final = frozenset({"aws.bedrock"})
 _WITH_ERROR: Final = frozenset({"failed", "refused", "cut"})
 
 
@@ -477,13 +479,15 @@ class Engine:
 
     def read_headers(self, call: Call, response: Any) -> None:
         """Take the rate limits and the request id from a response's headers."""
-        if response is not None:
+        if response is not None and hasattr(response, "headers"):  # botocore's errors have a dict there
             with _HEADERS:
                 self.take_headers(call, headers.pairs_of(response.headers))
 
-    def take_headers(self, call: Call, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+    def take_headers(self, call: Call, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         """Take what the headers of a response tell: rate limits, the request's id, token counts."""
         with _HEADERS:
+            if call.surface.metered is not None:
+                call.read_metered({name.decode("latin-1"): int(value) for name, value in pairs if value.isdigit()})
             seen = headers.read(pairs, call.target.provider)
             if seen.request_id is not None:
                 call.request_id = seen.request_id
@@ -516,10 +520,13 @@ class Engine:
     def _cost(self, call: Call, usage: Usage) -> Cost:
         tier = call.attributes.get(a.SERVICE_TIER) or call.attributes.get(a.OPENAI_RESPONSE_SERVICE_TIER)
         batch = tier == "batch" or call.surface.batch
-        asked = Asked(call.target.provider, call.response_model or call.model, str(tier) if tier else None, batch)
+        first, second = call.response_model or call.model, call.model
+        if call.target.provider in _PRICED_AS_ASKED:
+            first, second = second, first
+        asked = Asked(call.target.provider, first, str(tier) if tier else None, batch)
         cost = self.prices.cost(usage, asked, details=self._details)
-        if cost.status == "unpriced" and asked.model != call.model:
-            cost = self.prices.cost(usage, asked._replace(model=call.model), details=self._details)
+        if cost.status == "unpriced" and first != second:
+            cost = self.prices.cost(usage, asked._replace(model=second), details=self._details)
         return cost
 
     @staticmethod

@@ -6,6 +6,7 @@ response. It hands every byte on as it is. The `httpx` flavour is found through 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import sys
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tracetoll.errors import LimitExceeded
 
 _READING: Final = contained("reading a raw response")
+_LIBRARIES: Final = ("httpx", "httpx2")
 _LARGEST_BODY: Final = 64 * 1024 * 1024
 _WORTH_READING: Final = (
     "application/json",
@@ -32,6 +34,9 @@ _WORTH_READING: Final = (
     "application/x-ndjson",
     "application/stream+json",  # Cohere's first API
 )
+
+
+Ended = Literal["closed", "abandoned", "cancelled", "cut"]
 
 
 class Received:
@@ -54,7 +59,7 @@ class Received:
         if self._wanted and self._size <= _LARGEST_BODY:
             self._pieces.append(piece)
 
-    def end(self, *, complete: bool, otherwise: Literal["closed", "abandoned", "cut"] = "closed") -> None:
+    def end(self, *, complete: bool, otherwise: Ended = "closed") -> None:
         """Read what came in, and close the call; `otherwise` is how it ended if that is not all there was."""
         call = self._call
         if not call.is_open:
@@ -76,9 +81,10 @@ class Received:
             return b""
         wanted = ("content-type", "content-encoding")
         kept = {name: value for name, value in self._response.headers.items() if name.lower() in wanted}
-        with contextlib.suppress(_library(self._response).DecodingError):
+        library = _library(self._response)
+        with contextlib.suppress(library.DecodingError):
             # The response class itself undoes gzip, deflate, br and zstd.
-            decoded: bytes = type(self._response)(200, headers=kept, content=b"".join(self._pieces)).content
+            decoded: bytes = library.Response(200, headers=kept, content=b"".join(self._pieces)).content
             return decoded
         return b""
 
@@ -227,6 +233,9 @@ class Watcher:
                 if cut is not None:
                     break
                 yield piece
+        except asyncio.CancelledError:
+            received.end(complete=False, otherwise="cancelled")
+            raise
         except Exception as error:
             self._call.fail(error)
             raise
@@ -252,18 +261,18 @@ class Watcher:
 
     def close(self) -> None:
         """Close the byte stream; part of the interface of both libraries."""
-        self.closed()
+        self.closed(_how())
         self._inner.close()
 
     async def aclose(self) -> None:
         """Close the byte stream; part of the interface of both libraries."""
-        self.closed()  # first: an event loop that is about to end may never come back from the next line
+        self.closed(_how())  # first: an event loop that is about to end may never come back from the next line
         await self._inner.aclose()
 
-    def closed(self) -> None:
+    def closed(self, how: Literal["closed", "abandoned"]) -> None:
         """Tell that nobody is going to read on."""
         if self._received is not None:
-            self._received.end(complete=False)
+            self._received.end(complete=False, otherwise=how)
         elif not self._call.running:  # else the SDK closes at the end of the stream, and the tap sees it
             self._call.close_safely("closed", collected="abandoned")
 
@@ -272,9 +281,18 @@ class Watcher:
             self._received.end(complete=False, otherwise="abandoned")
 
 
+def _how() -> Literal["closed", "abandoned"]:
+    """Return how a response ends that is closed now: by a generator that goes away, or by somebody's hand."""
+    return "abandoned" if sys.exc_info()[0] is GeneratorExit else "closed"
+
+
 def _library(response: object) -> Any:
-    """Return the HTTP library of a response, `httpx` or `httpx2`."""
-    return sys.modules[type(response).__module__.partition(".")[0]]
+    """Return the HTTP library of a response, `httpx` or `httpx2`; mistralai makes a class of its own of it."""
+    return next(
+        sys.modules[name]
+        for kind in type(response).__mro__
+        if (name := kind.__module__.partition(".")[0]) in _LIBRARIES
+    )
 
 
 @cache

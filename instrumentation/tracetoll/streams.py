@@ -36,22 +36,22 @@ def event_reader(call: Call) -> Callable[[object], bool]:
         return _nothing
     if events.kind is None:
         return _part_reader(call)
-    kind_key, parts, errors = events.kind, events.parts, events.errors
+    kind_key, parts, errors, otherwise = events.kind, events.parts, events.errors, events.otherwise
 
     def read(event: object) -> bool:
         try:
             kind = event.__dict__[kind_key]
         except (AttributeError, KeyError):
             kind = get(event, kind_key)
-        if type(kind) is not str:
+        part = parts.get(kind) if type(kind) is str else None
+        if part is None and type(kind) is str and kind in errors:
+            code = dig(event, errors[kind])
+            call.error_code = str(code)[:64] if code else "error"
             return False
-        part = parts.get(kind)
+        part = part or otherwise
         if part is not None:
             node = dig(event, part.at) if part.at else event
             call.read(node, part.answer)
-        elif kind in errors:
-            code = dig(event, errors[kind])
-            call.error_code = str(code)[:64] if code else "error"
         return False
 
     return read

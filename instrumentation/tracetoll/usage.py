@@ -58,6 +58,8 @@ CONSUMED_INPUT: Final = "wire.consumed_input_tokens"
 CONSUMED_OUTPUT: Final = "wire.consumed_output_tokens"
 """What the model read and wrote, where the provider bills another number: that fills the context window, and stands
 for the billed number only where there is none."""
+WHOLE_INPUT: Final = "wire.whole_input"
+"""An input that has the cache inside, with a map whose other inputs have it beside."""
 
 COUNTS: Final = (
     INPUT,
@@ -131,6 +133,20 @@ class Length:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Summed:
+    """A list of the wire whose elements each tell a number under the same name; they add up to one count."""
+
+    number: str
+    name: str
+
+    def read(self, node: object, seen: dict[str, int]) -> None:
+        """Add what the elements tell to `seen`."""
+        told = [number for number in (count(get(one, self.number)) for one in elements(node)) if number is not None]
+        if told:
+            seen.setdefault(self.name, sum(told))
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Parts:
     """A list of the wire whose elements each tell a kind and a number, such as a modality and its tokens.
 
@@ -176,6 +192,8 @@ class Reading:
     """What has been read of one call's usage so far; a stream adds to it event by event."""
 
     counts: dict[str, int] = field(default_factory=dict)
+    spare: dict[str, int] = field(default_factory=dict)
+    """What stands for counts that the answer itself did not tell."""
     sides: tuple[Side, ...] = ()
     last_step: Mapping[str, int] | None = None
 
@@ -307,6 +325,7 @@ class UsageMap:
     - `added`: counts that the wire leaves out of another one, and which that is;
     - `snapshots`: in a stream, each usage object that has the wire's total stands for itself, and those before
       it count for nothing;
+    - `steps`: each usage object is that of one step of several, and they add up;
     - `total_is_input`: the total stands for a missing input (embeddings);
     - `sides`: the list of steps; each whose `type` is not in `own_steps` is billed beside the rest.
     """
@@ -317,6 +336,7 @@ class UsageMap:
     beside_output: tuple[str, ...] = ()
     added: Mapping[str, str] = field(default_factory=dict)
     snapshots: bool = False
+    steps: bool = False
     total_is_input: bool = False
     sides: str | None = None
     own_steps: frozenset[str] = frozenset()
@@ -329,9 +349,11 @@ class UsageMap:
     def read(self, node: object, into: Reading) -> None:
         """Add one usage object of the wire to `into`: per count, the last one reported wins.
 
-        Counts over a stream are cumulative with every provider, so nothing is ever summed.
+        Counts over a stream are cumulative with every provider, so only those of several steps are summed.
         """
         counts = self._counts(node)
+        if self.steps:
+            counts = {name: into.counts.get(name, 0) + number for name, number in counts.items()}
         if self.snapshots:
             if WIRE_TOTAL in counts:
                 into.counts.clear()
@@ -345,6 +367,10 @@ class UsageMap:
                 into.sides = tuple(side for side in read if side.kind not in self.own_steps)
                 own = [side.counts for side in read if side.kind in self.own_steps]
                 into.last_step = own[-1] if own else None
+
+    def read_spare(self, node: object, into: Reading) -> None:
+        """Add to `into` what is to stand for counts that the answer itself does not tell."""
+        into.spare.update(self._counts(node))
 
     def _side(self, step: object) -> Side:
         counts = self._normalised(self._counts(step))
@@ -364,7 +390,7 @@ class UsageMap:
         `complete`: the answer came to its end, so that a running count is the final one.
         `hidden_reasoning`: this host counts reasoning in its total only (Gemini's OpenAI endpoint).
         """
-        counts = self._normalised(dict(reading.counts))
+        counts = self._normalised({**reading.spare, **reading.counts})
         total = counts.pop(WIRE_TOTAL, None)
         cost = counts.pop(PROVIDER_COST, None)
         so_far = counts.pop(OUTPUT_SO_FAR, None)
@@ -389,6 +415,8 @@ class UsageMap:
             counts.setdefault(INPUT, total)
         if self.cache == "beside" and INPUT in counts:
             counts[INPUT] += counts.get(CACHE_READ, 0) + counts.get(CACHE_WRITE, 0)
+        if WHOLE_INPUT in counts:
+            counts[INPUT] = counts.pop(WHOLE_INPUT)
         for name, whole in self.added.items():
             if name in counts:
                 counts[whole] = counts.get(whole, 0) + counts[name]
@@ -451,9 +479,9 @@ def _read(node: object, table: dict[str, Any], seen: dict[str, int], spare: dict
 
 
 def _read_rare(
-    rule: Parts | Length | Scaled | Either, value: object, seen: dict[str, int], spare: dict[str, int]
+    rule: Parts | Summed | Length | Scaled | Either, value: object, seen: dict[str, int], spare: dict[str, int]
 ) -> None:
-    if isinstance(rule, Parts):
+    if isinstance(rule, Parts | Summed):
         rule.read(value, seen)
         return
     if isinstance(rule, Length):

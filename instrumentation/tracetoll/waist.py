@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll import bodies
@@ -23,13 +24,14 @@ from tracetoll.targets import Targets
 from tracetoll.wrappers import Asked, Patched, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextvars import Context
     from types import ModuleType
 
     from tracetoll.engine import Engine
     from tracetoll.patching import Patches, Switch
     from tracetoll.providers.waists import Function, Response, Waist
+    from tracetoll.providers.words import Surface
     from tracetoll.targets import Target
 
 _RESPONSE: Final = contained("looking at a response")
@@ -58,10 +60,10 @@ class WaistSeam:
         for place in self.waist.own_tracers:
             _replace(patches, place, functools.partial(QuietTracer, self.switch))
         for function in self.waist.attempts:
-            _replace(patches, function.at, self._wrap_attempt)
-        if self.waist.threads is not None:
-            for function in self.waist.threads.functions:
-                _replace(patches, function.at, functools.partial(handing_on, self.waist.threads.options, self.switch))
+            _replace(patches, function.at, functools.partial(self._wrap_attempt, function))
+        if self.waist.handed is not None:
+            for function in self.waist.handed.functions:
+                _replace(patches, function.at, functools.partial(handing_on, self.waist.handed.options, self.switch))
 
     # --- asking ------------------------------------------------------------------------------
 
@@ -77,14 +79,15 @@ class WaistSeam:
                 return None
             body = self.waist.bodies.get(key, self.waist.body)
             fields = bodies.read(body, table)
+            model = route.model or text(bodies.model(body, table))
             streams = function.streams
             streaming = streams if isinstance(streams, bool) else bool(dig_any(table, streams) or dig(fields, streams))
             call = self.engine.open(
-                route.surface,
+                self._of_family(key, model, fields) or route.surface,
                 self._target(table),
                 fields,
                 streaming=streaming or key in self.waist.streamed,
-                model=route.model or text(bodies.model(body, table)),
+                model=model,
             )
             return None if call is None else Asked(call, args, kwargs, table, body, route.model)
         except LimitExceeded:
@@ -112,6 +115,15 @@ class WaistSeam:
         surface = self.waist.surfaces.get(told[0])
         return told[0], None if surface is None else Route(surface)
 
+    def _of_family(self, key: str, model: str | None, fields: Mapping[str, Any]) -> Surface | None:
+        """Return the surface of a model's family; None if there are none, or it is of no family."""
+        for family in self.waist.families.get(key, ()):
+            if family.has and not fields.get(family.has):
+                continue
+            if any(fnmatchcase(model or "", pattern) for pattern in family.models):
+                return family.surface
+        return None
+
     def _target(self, table: bodies.Arguments) -> Target:
         url: Any = dig_any(table, self.waist.base_url) if self.waist.base_url else None
         if callable(url):
@@ -130,11 +142,11 @@ class WaistSeam:
 
     def caller(self, patched: Patched, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Context | None:
         """Return the context to ask in, where that is not this one."""
-        threads = self.waist.threads
-        if threads is None or not self.switch.on:
+        handed = self.waist.handed
+        if handed is None or not self.switch.on:
             return None
         with _CALLER:
-            return caller(threads.options, patched.parameters.table(args, kwargs))
+            return caller(handed.options, patched.parameters.table(args, kwargs))
         return None
 
     def adjusted(self, patched: Patched, asked: Asked) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -154,15 +166,27 @@ class WaistSeam:
 
     # --- attempts, and the HTTP response -----------------------------------------------------
 
-    def _wrap_attempt(self, original: Callable[..., Any]) -> Callable[..., Any]:
+    def _wrap_attempt(self, function: Function, original: Callable[..., Any]) -> Callable[..., Any]:
+        if function.asynchronous:
+
+            @functools.wraps(original)
+            async def trying_async(*args: Any, **kwargs: Any) -> Any:
+                self._tries()
+                return await original(*args, **kwargs)
+
+            return trying_async
+
         @functools.wraps(original)
         def trying(*args: Any, **kwargs: Any) -> Any:
-            call = current_call.get()
-            if call is not None and self.switch.on:
-                call.tries()
+            self._tries()
             return original(*args, **kwargs)
 
         return trying
+
+    def _tries(self) -> None:
+        call = current_call.get()
+        if call is not None and self.switch.on:
+            call.tries()
 
     def _wrap_response(self, response: Response, original: Callable[..., Any]) -> Callable[..., Any]:
         parameters = Parameters(original) if response.given else None

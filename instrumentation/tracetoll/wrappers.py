@@ -8,7 +8,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from tracetoll.bodies import Parameters
-from tracetoll.carriers import left, passed_on, passed_on_async, taken
+from tracetoll.carriers import fail, left, passed_on, passed_on_async, taken
 from tracetoll.safety import contained
 from tracetoll.streams import AsyncTap, SyncTap
 
@@ -75,10 +75,10 @@ def wrapped(seam: Seam, function: Function, original: Callable[..., Any]) -> Cal
         return _generating(seam, patched)
     if function.asynchronous:
         return _async(seam, patched)
-    return _sync(seam, patched) if seam.waist.threads is None else _from_threads(seam, patched, _sync(seam, patched))
+    return _sync(seam, patched) if seam.waist.handed is None else _elsewhere(seam, patched, _sync(seam, patched))
 
 
-def _from_threads(seam: Seam, patched: Patched, wrapper: Callable[..., Any]) -> Callable[..., Any]:
+def _elsewhere(seam: Seam, patched: Patched, wrapper: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(wrapper)
     def in_context(*args: Any, **kwargs: Any) -> Any:
         caller = seam.caller(patched, args, kwargs)
@@ -105,7 +105,7 @@ def _sync(seam: Seam, patched: Patched) -> Callable[..., Any]:
         try:
             result = original(*args, **kwargs)
         except BaseException as error:
-            call.fail(error)
+            fail(call, error, seam.waist)
             raise
         finally:
             call.leave(entered)
@@ -132,7 +132,7 @@ def _async(seam: Seam, patched: Patched) -> Callable[..., Any]:
         try:
             result = await original(*args, **kwargs)
         except BaseException as error:
-            call.fail(error)
+            fail(call, error, seam.waist)
             raise
         finally:
             call.leave(entered)
@@ -249,6 +249,14 @@ class _Manager:
         self._inner: Any = None
         self._response: Any = None
 
+    def _asked(self) -> Asked | None:
+        """Ask on behalf of who called the SDK, wherever it is entered."""
+        seam, made_with = self._seam, self._made_with
+        caller = seam.caller(self._patched, *made_with)
+        return (
+            seam.ask(self._patched, *made_with) if caller is None else caller.run(seam.ask, self._patched, *made_with)
+        )
+
     def _begin(self, asked: Asked | None) -> None:
         """Make the SDK's own context manager."""
         args, kwargs = self._made_with if asked is None else self._seam.adjusted(self._patched, asked)
@@ -256,7 +264,7 @@ class _Manager:
         self._call = None if asked is None else asked.call
 
     def __enter__(self) -> Any:
-        asked = self._seam.ask(self._patched, *self._made_with)
+        asked = self._asked()
         if asked is not None and asked.call.claim is not None and asked.call.claim.waiting:
             self._seam.engine.wait(asked.call)
         self._begin(asked)
@@ -275,7 +283,7 @@ class _Manager:
         return taken(call, response, self._seam.waist, self._patched.function.result)
 
     async def __aenter__(self) -> Any:
-        asked = self._seam.ask(self._patched, *self._made_with)
+        asked = self._asked()
         if asked is not None and asked.call.claim is not None and asked.call.claim.waiting:
             await self._seam.engine.wait_async(asked.call)
         self._begin(asked)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.metadata
 import importlib.util
 import inspect
 import itertools
 import operator
 from collections.abc import Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +23,7 @@ from pydantic import BaseModel
 from tracetoll.local_provider import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 
 
 How = Literal["whole", "stream", "helper", "raw", "streaming response", "raw stream", "streaming response stream"]
@@ -70,8 +71,8 @@ class Sdk:
     """The SDK's class of errors for a status of 400 and above, as `module:name`."""
     rejected: Callable[[int], Reply] = rejected
     """A reply of a status, in the provider's format."""
-    error_type: str | None = "bad_toll"
-    """What is told of it, and of an error in a stream; None: its status."""
+    error_type: str = "bad_toll"
+    """What is told of it, and of an error in a stream; `{}` stands for the HTTP status."""
     retrying: Mapping[str, Any] | None = None
     """Options of a client that asks three times; None if the SDK never asks again."""
     ways: tuple[How, ...] = ("whole", "stream")
@@ -89,6 +90,8 @@ class Sdk:
     """A stream asks when the first part of it is read."""
     abandoned: str = "abandoned"
     """How a call ended whose stream is forgotten: a generator is closed then."""
+    leaves_sockets: bool = False
+    """A stream that is forgotten leaves its socket open, with or without us, and the garbage collection warns of it."""
     apart: bool = False
     """It cannot be installed beside the others: `make test-apart` runs its tests."""
 
@@ -131,6 +134,10 @@ class Surface:
     in_counters: bool = True
     in_metrics: bool = True
     priced: bool = True
+    answer_id: tuple[str, ...] | None = None
+    answer_model: tuple[str, ...] | None = None
+    """Where in an answer of this surface its id and model stand, if not where the SDK's others have them: dotted
+    paths, of which the first that is there counts."""
 
     @property
     def name(self) -> str:
@@ -170,6 +177,14 @@ def stainless_patched(module: str) -> tuple[str, ...]:
     """Return what is patched of an SDK made by Stainless."""
     clients = ("SyncAPIClient", "AsyncAPIClient")
     return tuple(f"{module}._base_client:{name}.{one}" for name in clients for one in ("request", "_process_response"))
+
+
+def major(distribution: str) -> int:
+    """Return which major version of an SDK is installed, 0 if none is."""
+    try:
+        return int(importlib.metadata.version(distribution).partition(".")[0])
+    except importlib.metadata.PackageNotFoundError:
+        return 0
 
 
 def client(sdk: str, url: str, *, asynchronous: bool = False, **options: Any) -> Any:
@@ -227,7 +242,9 @@ async def each(of: Any) -> AsyncIterator[Any]:
 async def read(stream: Any, number: int) -> None:
     """Read so many parts of any kind of stream."""
     if hasattr(stream, "__aiter__"):
-        parts = stream if hasattr(stream, "__anext__") else aiter(stream)
+        # aiobotocore's stream calls what makes its iterators by the name of what an iterator has.
+        own = hasattr(stream, "__anext__") and not inspect.isasyncgenfunction(type(stream).__anext__)
+        parts = stream if own else aiter(stream)
         for _ in range(number):
             await anext(parts)
     else:
@@ -256,6 +273,24 @@ async def inside(manager: Any) -> AsyncIterator[Any]:
         finally:
             if hasattr(manager, "close"):
                 await settled(manager.close())
+
+
+@contextmanager
+def closing(made: Any, close: Callable[[], object]) -> Iterator[Any]:
+    """Yield a client, and close it in a way of its own."""
+    try:
+        yield made
+    finally:
+        close()
+
+
+@asynccontextmanager
+async def closing_async(made: Any, close: Callable[[], Awaitable[object]]) -> AsyncIterator[Any]:
+    """Yield a client, and close it in a way of its own."""
+    try:
+        yield made
+    finally:
+        await close()
 
 
 # --- asking ----------------------------------------------------------------------------------

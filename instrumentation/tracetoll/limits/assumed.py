@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from tracetoll.call import Ending
     from tracetoll.limits.claim import Claim
 
-# Causes of a connection error that keep a request from ever being sent (httpx and httpcore have the same names).
+# Causes of a connection error that keep a request from ever being sent (httpx and httpcore have the same names), and
+# what botocore calls them.
 _NEVER_SENT: Final = frozenset(
-    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError"}
+    {
+        *("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError"),
+        *("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError", "SSLError"),
+    }
 )
 _CONNECTION: Final = ("Connection", "Timeout", "Transport", "Protocol", "ReadError", "WriteError")
 

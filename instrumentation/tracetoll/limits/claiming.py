@@ -135,7 +135,8 @@ class Kind:
         caps = call.surface.output_caps
         self.cap_fields = caps
         # OpenAI wants the new name, hosts that are compatible with it mostly know the old one.
-        self.cap_field = (caps[0] if asked[0] in _OWN_PROVIDERS else caps[-1]) if caps else None
+        own = caps[0] if caps and asked[0] in _OWN_PROVIDERS else caps[-1] if caps else None
+        self.cap_field = own if call.surface.adds_cap else None
         """The field for a cap where the application gave none; None: the provider takes no cap here."""
         self.choices = call.surface.choices
         self.continues = call.surface.billed == "later"

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final, Literal, TypeAlias
 
-from tracetoll.local_provider import anthropic, openai_chat, openai_jobs, openai_media, openai_responses, text
+from tracetoll.local_provider import (
+    anthropic,
+    bedrock,
+    cohere,
+    mistral,
+    ollama,
+    openai_chat,
+    openai_jobs,
+    openai_media,
+    openai_responses,
+    text,
+    voyage,
+)
 from tracetoll.local_provider.answers import Memory
 from tracetoll.local_provider.wire import Received, Reply, unique
 
 BuiltIn: TypeAlias = Callable[[Received, Memory], Reply]
-Format: TypeAlias = Literal["anthropic", "openai"]
+Format: TypeAlias = Literal["anthropic", "bedrock", "openai"]
 
 REQUESTS_PER_MINUTE: Final = 10_000
 TOKENS_PER_MINUTE: Final = 2_000_000
@@ -28,13 +41,42 @@ class Route:
     answer: BuiltIn
 
 
-# The first that fits counts.
+# The first that fits counts. Paths that several providers have begin with the name of all but OpenAI.
 ROUTES: Final = (
+    Route("POST", "/mistral/v1/chat/completions", mistral.chat),
+    Route("POST", "/mistral/v1/agents/completions", mistral.chat),
+    Route("POST", "/mistral/v1/fim/completions", mistral.chat),
+    Route("POST", "/mistral/v1/conversations", mistral.conversation),
+    Route("POST", "/mistral/v1/conversations/{id}", mistral.conversation),
+    Route("POST", "/mistral/v1/embeddings", mistral.embedding),
+    Route("POST", "/mistral/v1/ocr", mistral.pages),
+    Route("POST", "/mistral/v1/audio/transcriptions", mistral.heard),
+    Route("POST", "/voyage/v1/embeddings", voyage.embedding),
+    Route("POST", "/voyage/v1/contextualizedembeddings", voyage.contextual),
+    Route("POST", "/voyage/v1/multimodalembeddings", voyage.multimodal),
+    Route("POST", "/voyage/v1/rerank", voyage.reranking),
+    Route("POST", "/v2/chat", cohere.chat),
+    Route("POST", "/v1/chat", cohere.first_chat),
+    Route("POST", "/v1/generate", cohere.generated),
+    Route("POST", "/v1/embed", cohere.embedding),
+    Route("POST", "/v2/embed", cohere.embedding),
+    Route("POST", "/v1/rerank", cohere.reranking),
+    Route("POST", "/v2/rerank", cohere.reranking),
+    Route("POST", "/api/chat", ollama.chat),
+    Route("POST", "/api/generate", ollama.generated),
+    Route("POST", "/api/embed", ollama.embedding),
+    Route("POST", "/api/embeddings", ollama.old_embedding),
     Route("POST", "/v1/messages", anthropic.message),
     Route("POST", "/v1/messages/count_tokens", anthropic.token_count),
     Route("POST", "/v1/messages/batches", anthropic.batch),
     Route("GET", "/v1/messages/batches/{id}", anthropic.fetched),
     Route("GET", "/v1/messages/batches/{id}/results", anthropic.results),
+    Route("POST", "/converse", bedrock.converse),
+    Route("POST", "/converse-stream", bedrock.converse_stream),
+    Route("POST", "/invoke", bedrock.invoke),
+    Route("POST", "/invoke-with-response-stream", bedrock.invoke_stream),
+    Route("POST", "/count-tokens", bedrock.token_count),
+    Route("POST", "/agents/{id}/agentAliases/{id}/sessions/{id}/text", bedrock.agent),
     Route("POST", "/chat/completions", openai_chat.chat),
     Route("POST", "/completions", openai_chat.completion),
     Route("POST", "/responses", openai_responses.response),
@@ -69,7 +111,7 @@ def _pattern(suffix: str) -> re.Pattern[str]:
 
 def built_in(received: Received, memory: Memory) -> Reply:
     """Return the provider's own answer and headers; 404 for a path that has none."""
-    spoken: Format = "anthropic" if _anthropic(received) else "openai"
+    spoken: Format = "anthropic" if _anthropic(received) else "bedrock" if bedrock.spoken(received) else "openai"
     for route in ROUTES:
         if route.method == received.method and ends_with(received.path, route.suffix):
             with memory.lock:
@@ -112,6 +154,10 @@ def _anthropic_headers(memory: Memory) -> dict[str, str]:
     return headers
 
 
+def _bedrock_headers(_: Memory) -> dict[str, str]:
+    return {"x-amzn-requestid": str(uuid.uuid4())}
+
+
 def _limits(memory: Memory) -> tuple[tuple[str, int, int], ...]:
     """Return unit, limit and what is used of it; a limit that is used up starts again."""
     return (
@@ -137,11 +183,17 @@ def _anthropic_not_found(_: Received) -> Reply:
     return Reply.anthropic_error(404, "not_found_error", "Not Found")
 
 
+def _bedrock_not_found(_: Received) -> Reply:
+    return Reply.aws_error(404, "UnknownOperationException", "Not Found")
+
+
 HEADERS: Final[Mapping[Format, Callable[[Memory], dict[str, str]]]] = {
     "anthropic": _anthropic_headers,
+    "bedrock": _bedrock_headers,
     "openai": _openai_headers,
 }
 NOT_FOUND: Final[Mapping[Format, Callable[[Received], Reply]]] = {
     "anthropic": _anthropic_not_found,
+    "bedrock": _bedrock_not_found,
     "openai": _openai_not_found,
 }

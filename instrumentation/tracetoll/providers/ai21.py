@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from tracetoll.providers.openai import CHAT
+from tracetoll.providers.compatible import CHAT
 from tracetoll.providers.waists import Body, Function, Waist
 from tracetoll.providers.words import paths
 
@@ -33,7 +33,7 @@ SDK: Final = Waist(
     body=Body(at=("body",)),
     base_url=("self", "_base_url"),
     error_codes=paths("status_code"),
-    surfaces={"POST /chat/completions": replace(CHAT, attributes={}, output_caps=("max_tokens",))},
+    surfaces={"POST /chat/completions": replace(CHAT, output_caps=("max_tokens",))},
 )
 
 SEAMS: Final = (SDK,)

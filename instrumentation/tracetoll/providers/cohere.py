@@ -2,6 +2,7 @@
 
 Sources: the SDK's sources and types (5.5.8 to 7.3), recorded traffic; semconv reference, 4.5 and 5.5. What is billed
 counts, not what was consumed; `cached_tokens` are a part of the latter, so they are not told as read from a cache.
+Longer than 80 lines: two APIs with shapes of their own, and what is billed beside what is consumed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tracetoll import usage as u
-from tracetoll.providers.waists import Body, Function, Threads, Waist
+from tracetoll.providers.waists import Body, Function, Handed, Waist
 from tracetoll.providers.words import (
     Answer,
     Choices,
@@ -116,6 +117,17 @@ EMBED: Final = Surface(
 )
 RERANK: Final = Surface(operation="rerank", usage=UNITS, answer=META, inference=False)
 PARSE: Final = Surface(operation="generate_content", usage=UNITS, answer=META)
+# The first asks from threads, the others are generators.
+ELSEWHERE: Final = (
+    "client:Client.embed",
+    *(
+        f"{client}.{name}"
+        for client in ("base_client:BaseCohere", "base_client:AsyncBaseCohere")
+        for name in ("chat_stream", "generate_stream")
+    ),
+    "v2.client:V2Client.chat_stream",
+    "v2.client:AsyncV2Client.chat_stream",
+)
 CLIENT: Final = "cohere.core.http_client:"
 API: Final = Waist(
     name="cohere",
@@ -127,7 +139,7 @@ API: Final = Waist(
         Function(at=CLIENT + "AsyncHttpClient.stream", asynchronous=True, result="response manager", streams=True),
     ),
     attempts=(Function(at=CLIENT + "_should_retry"),),
-    threads=Threads(functions=(Function(at="cohere.client:Client.embed"),), options="request_options"),
+    handed=Handed(functions=tuple(Function(at=f"cohere.{name}") for name in ELSEWHERE), options="request_options"),
     key=paths("method", "path"),
     body=Body(at=("json",), model=("data", "model")),
     base_url=("self", "base_url"),

@@ -3,6 +3,8 @@
 Sources: the SDK's clients (0.30.2 to 2.4.0), its types of TGI's answers, recorded traffic; semconv reference, 5.5.
 Who serves a chat decides whether a stream has usage without `stream_options`. TGI counts its text only with
 `details=True`, and the prompt only with `decoder_input_details=True`. What has no tokens is told without any.
+
+Longer than 80 lines: it has tasks, TGI's format, and clients that are two.
 """
 
 from __future__ import annotations
@@ -11,20 +13,9 @@ from dataclasses import replace
 from typing import Final
 
 from tracetoll import usage as u
-from tracetoll.providers.openai import CHAT, CHAT_REQUEST, CHAT_USAGE, EMBEDDINGS
+from tracetoll.providers.compatible import CHAT, CHAT_REQUEST, CHAT_USAGE, EMBEDDINGS
 from tracetoll.providers.waists import Body, Function, Response, Waist, first_json
-from tracetoll.providers.words import (
-    Answer,
-    Choices,
-    Events,
-    Reason,
-    Several,
-    Surface,
-    as_float,
-    as_int,
-    as_texts,
-    paths,
-)
+from tracetoll.providers.words import Answer, Choices, Events, OneOf, Reason, Surface, asked, paths
 from tracetoll.usage import Length
 from tracetoll_semconv import attributes as a
 
@@ -43,18 +34,18 @@ TEXT: Final = Surface(
     usage_if=("parameters", "details"),
     request={
         **CHAT_REQUEST,
-        "parameters": {
-            "max_new_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-            "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
-            "top_p": (a.GEN_AI_REQUEST_TOP_P, as_float),
-            "top_k": (a.GEN_AI_REQUEST_TOP_K, as_int),
-            "seed": (a.GEN_AI_REQUEST_SEED, as_int),
-            "stop": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
-        },
+        **asked(
+            max_tokens="parameters.max_new_tokens",
+            temperature="parameters.temperature",
+            top_p="parameters.top_p",
+            top_k="parameters.top_k",
+            seed="parameters.seed",
+            stop="parameters.stop",
+        ),
     },
     answer=Answer(
         usage=paths("details", "usage"),
-        finish=Several((Reason(("details", "finish_reason"), REASONS), Choices())),
+        finish=OneOf((Reason(("details", "finish_reason"), REASONS), Choices())),
         error=("error_type",),
     ),
     events=Events(),
@@ -88,7 +79,7 @@ SDK: Final = Waist(
     event=first_json,
     error_codes=paths("response.status_code"),
     surfaces={
-        "conversational": replace(CHAT, attributes={}),
+        "conversational": CHAT,
         "text-generation": TEXT,
         "feature-extraction": replace(EMBEDDINGS, usage_if=()),
         "text-to-image": IMAGE,

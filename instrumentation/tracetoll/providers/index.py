@@ -31,6 +31,7 @@ class Sdk:
 KNOWN: Final[Mapping[str, Sdk]] = {
     "openai": Sdk("openai", (1, 40), 3, ("openai",)),
     "anthropic": Sdk("anthropic", (0, 34), 2, ("anthropic",)),
+    "bedrock": Sdk("botocore", (1, 35), 1, ("botocore.client",)),
     "google_genai": Sdk("google-genai", (1, 0), 3, ("google.genai",)),
     "azure_ai_inference": Sdk("azure-ai-inference", (1, 0), 1, ("azure.ai.inference",)),
     "ai21": Sdk("ai21", (3, 0), 4, ("ai21",)),

@@ -3,6 +3,7 @@
 Sources: the SDK's sources and types (1.0 to 3.7), recorded traffic, docs.mistral.ai; semconv reference, 5.5. All its
 surfaces but the websockets pass through two methods. Conversations count what connectors brought beside the prompt:
 188 + 7112 + 55 = 7355 tokens (docs.mistral.ai/agents/connectors/websearch, read 2026-11).
+Longer than 80 lines: ten surfaces.
 """
 
 from __future__ import annotations

@@ -41,8 +41,9 @@ API: Final = Waist(
         for client, waits in (("voyageai.client:Client", False), ("voyageai.client_async:AsyncClient", True))
         for name in SURFACES
     ),
-    attempts=tuple(
-        Function(at=f"voyageai.api_resources.api_requestor:APIRequestor.{name}") for name in ("request", "arequest")
+    attempts=(
+        Function(at="voyageai.api_resources.api_requestor:APIRequestor.request"),
+        Function(at="voyageai.api_resources.api_requestor:APIRequestor.arequest", asynchronous=True),
     ),
     local=Asks(at="voyageai.local.helpers:is_local_model", of=("model",)),
     base_url=("self", "_params", "base_url"),

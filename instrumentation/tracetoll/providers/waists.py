@@ -56,7 +56,8 @@ class Body:
     whose content is one; "message", one of protocol buffers. `model` is where the model is told, among the
     arguments, if not in the request. `whole` is an argument that, where it is a mapping, is the request, and the
     others are not. `defaults` are fields that the arguments may leave out, and where their values stand then;
-    `extra` are arguments with more.
+    `extra` are arguments with more. `beside` are arguments that are read as
+    if they stood in the request, by the last part of their paths.
     """
 
     at: Path = ()
@@ -65,6 +66,19 @@ class Body:
     whole: str = ""
     defaults: Mapping[str, Path] = field(default_factory=dict)
     extra: tuple[Path, ...] = ()
+    beside: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Family:
+    """The surface of some models, where one function speaks a format of its own for each maker of models.
+
+    A model belongs to it whose name fits one of the patterns, and whose request has something in the field `has`.
+    """
+
+    surface: Surface
+    models: tuple[str, ...] = ("*",)
+    has: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -104,11 +118,12 @@ class Asks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Threads:
-    """Functions that ask from threads of the SDK's own, in which nobody knows on whose behalf.
+class Handed:
+    """Functions that ask elsewhere than where they are called, where nobody knows on whose behalf.
 
-    They, and what calls pass through, have an argument `options`, a dict that goes from one to the other: what
-    belongs to the caller is put into a copy of it.
+    They ask from threads of the SDK's own, or when the generator that they return is first iterated. They, and what
+    calls pass through, have an argument `options`, a dict that goes from one to the other: the caller's context is
+    put into a copy of it.
     """
 
     functions: tuple[Function, ...]
@@ -122,9 +137,11 @@ class Waist:
     `key` are the arguments that, joined by a space, name the surface: one is looked up in `surfaces` as it is,
     two are a method and a URL. `streamed` are keys whose calls always stream. `base_url` is where the host can be
     read among the arguments. `event` is what an answer, or an element of a stream, holds to be read; `headers`
-    is where on an answer the response's headers are. `error_codes` are where the provider's code of an error can
-    stand: on an exception, or in the body of an HTTP response. `attempts` are functions that the SDK calls once for
-    each of its attempts. `local` tells whether the SDK answers by itself, without a provider.
+    is where on an answer the response's headers are, `retries` how often was tried again, and `error_answer`
+    where an exception has what has the same. `families` are looked through first, by key; the first that fits counts.
+    `error_codes` are where the provider's code of an error can stand: on an exception, or in the body of an HTTP
+    response. `attempts` are functions that the SDK calls once for each of its attempts. `local` tells whether the
+    SDK answers by itself, without a provider.
     """
 
     name: str
@@ -139,6 +156,9 @@ class Waist:
     base_url: Path = ()
     event: Event | None = None
     headers: Path = ()
+    retries: Path = ()
+    error_answer: Path = ()
+    families: Mapping[str, tuple[Family, ...]] = field(default_factory=dict)
     responses: tuple[Response, ...] = ()
     tap: Tap | None = None
     own_tracers: tuple[str, ...] = ()
@@ -147,7 +167,7 @@ class Waist:
     renamed: Mapping[str, str] = field(default_factory=dict)
     attempts: tuple[Function, ...] = ()
     local: Asks | None = None
-    threads: Threads | None = None
+    handed: Handed | None = None
 
 
 def json_at(where: Path = ()) -> Event:
@@ -176,6 +196,16 @@ def value_at(*where: str) -> Event:
 
     def event(of: object) -> object:
         return dig(of, where)
+
+    return event
+
+
+def json_inside(where: Path) -> Event:
+    """Return what reads the JSON text at a path of an object, and an object that has none there as it is."""
+
+    def event(of: object) -> object:
+        told = dig(of, where)
+        return of if told is None else json_of(told)
 
     return event
 

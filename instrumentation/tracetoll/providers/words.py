@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from tracetoll.reading import Path, count, dig, elements, encodable, get, items, path, text, view
+from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
     from tracetoll.usage import UsageMap
@@ -66,14 +67,48 @@ def unless_auto(value: Any) -> str | None:
 
 
 def as_output_type(value: Any) -> str | None:
-    """Return upstream's output type for a response format: text or json."""
+    """Return upstream's output type for a response format: text or json; it may be a media type."""
     if not isinstance(value, str):
         return None
-    return "json" if value.startswith("json") else "text" if value == "text" else None
+    if value.removeprefix("application/").startswith("json"):
+        return "json"
+    return "text" if value in ("text", "text/plain") else None
 
 
 # A rule is an attribute and how a value becomes one, or a table for a nested object.
 Request = Mapping[str, "tuple[str, Convert] | Request"]
+
+_ASKED: Final[Mapping[str, tuple[str, Convert]]] = {
+    "max_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
+    "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
+    "top_p": (a.GEN_AI_REQUEST_TOP_P, as_float),
+    "top_k": (a.GEN_AI_REQUEST_TOP_K, as_int),
+    "stop": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
+    "seed": (a.GEN_AI_REQUEST_SEED, as_int),
+    "frequency_penalty": (a.GEN_AI_REQUEST_FREQUENCY_PENALTY, as_float),
+    "presence_penalty": (a.GEN_AI_REQUEST_PRESENCE_PENALTY, as_float),
+    "choices": (a.GEN_AI_REQUEST_CHOICE_COUNT, more_than_one),
+    "output_type": (a.GEN_AI_OUTPUT_TYPE, as_output_type),
+    "reasoning": (a.GEN_AI_REQUEST_REASONING_LEVEL, as_text),
+    "dimensions": (a.GEN_AI_EMBEDDINGS_DIMENSION_COUNT, as_int),
+    "encoding_formats": (a.GEN_AI_REQUEST_ENCODING_FORMATS, as_texts),
+}
+
+
+def asked(**names: str) -> dict[str, Any]:
+    """Return the table of a request from the names that the wire has for what most providers can be asked.
+
+    A name is a dotted path; several, separated by a space, mean the same: `max_tokens="max_tokens maxTokens"`.
+    """
+    table: dict[str, Any] = {}
+    for what, told in names.items():
+        for name in told.split():
+            *above, last = path(name)
+            within = table
+            for key in above:
+                within = within.setdefault(key, {})
+            within[last] = _ASKED[what]
+    return table
 
 
 # --- how a finish reason is told ------------------------------------------------------------
@@ -144,15 +179,15 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Several:
-    """Several places where reasons may stand, for answers that have one shape or another."""
+class OneOf:
+    """Several ways, of which an answer knows one: a surface that speaks the formats of several providers."""
 
-    places: tuple[Finish, ...]
+    ways: tuple[Finish, ...]
 
     def read(self, node: object, into: dict[int, str]) -> None:
-        """Add the reasons of each place."""
-        for place in self.places:
-            place.read(node, into)
+        """Add the reasons that any of the ways finds."""
+        for way in self.ways:
+            way.read(node, into)
 
 
 # --- answers and events ---------------------------------------------------------------------
@@ -168,9 +203,12 @@ class Answer:
     id: str = "id"
     model: str = "model"
     usage: tuple[Path, ...] = (("usage",),)
+    """Where the usage object may be: the first that is there counts; () is the answer itself."""
     usage_map: UsageMap | None = None
     """How to read usage here, where that is not the surface's way."""
     finish: Finish | None = None
+    metered: str = ""
+    """Where whoever serves the model says what they have metered; see `Surface.metered`."""
     error: Path = ()
     status: str = ""
     attributes: Request = field(default_factory=dict)
@@ -193,6 +231,8 @@ class Events:
     kind: str | None = None
     parts: Mapping[str, Part] = field(default_factory=dict)
     errors: Mapping[str, Path] = field(default_factory=dict)
+    otherwise: Part | None = None
+    """What an event is whose type is not listed, or that has none."""
     usage_on_request: str | None = None
     """The request field that makes the provider send usage in a stream, as `field.flag`."""
 
@@ -211,6 +251,9 @@ class Surface:
     usage_if: Path | None = None
     """The field of a request that makes the provider report usage; where it is not set, missing usage is no gap.
     An empty path: missing usage never is one, whoever serves the model decides."""
+    metered: UsageMap | None = None
+    """How to read what whoever serves the model has metered, in the response's headers or at `Answer.metered`: it
+    stands for what the answer itself does not tell."""
     request: Request = field(default_factory=dict)
     answer: Answer = field(default_factory=Answer)
     events: Events | None = None
@@ -218,6 +261,8 @@ class Surface:
     output_caps: tuple[str, ...] = ()
     """Fields of a request that cap its output (dotted paths); the provider's own first, last what hosts know that
     are compatible with it."""
+    adds_cap: bool = True
+    """Whether a request without a cap may be given one: it is known which of these fields this model takes."""
     choices: Path = ("n",)
     """The field of a request that tells how many answers are wanted, each as long as the cap."""
     longest_answers: Mapping[str, int] = field(default_factory=dict)

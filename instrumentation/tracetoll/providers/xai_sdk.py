@@ -2,6 +2,8 @@
 
 Sources: the SDK's clients and its protocol buffers (1.0.0 to 1.21.0); semconv reference, 5.5. Reasoning is counted
 beside the completion. Chunks of a stream have the usage so far. What server-side tools cost is in the cost only.
+
+Longer than 80 lines: it speaks no format of anybody else's.
 """
 
 from __future__ import annotations
@@ -10,19 +12,7 @@ from typing import Final
 
 from tracetoll import usage as u
 from tracetoll.providers.waists import Body, Function, Response, Waist, message
-from tracetoll.providers.words import (
-    Answer,
-    Choices,
-    Events,
-    Several,
-    Surface,
-    as_float,
-    as_int,
-    as_text,
-    as_texts,
-    more_than_one,
-    paths,
-)
+from tracetoll.providers.words import Answer, Choices, Events, OneOf, Surface, as_text, asked, paths
 from tracetoll.usage import UsageMap
 from tracetoll_semconv import attributes as a
 
@@ -50,18 +40,20 @@ CHAT: Final = Surface(
     operation="chat",
     usage=USAGE,
     request={
-        "max_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-        "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
-        "top_p": (a.GEN_AI_REQUEST_TOP_P, as_float),
-        "frequency_penalty": (a.GEN_AI_REQUEST_FREQUENCY_PENALTY, as_float),
-        "presence_penalty": (a.GEN_AI_REQUEST_PRESENCE_PENALTY, as_float),
-        "seed": (a.GEN_AI_REQUEST_SEED, as_int),
-        "stop": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
-        "n": (a.GEN_AI_REQUEST_CHOICE_COUNT, more_than_one),
+        **asked(
+            max_tokens="max_tokens",
+            temperature="temperature",
+            top_p="top_p",
+            frequency_penalty="frequency_penalty",
+            presence_penalty="presence_penalty",
+            seed="seed",
+            stop="stop",
+            choices="n",
+        ),
         "previous_response_id": (a.GEN_AI_REQUEST_PREVIOUS_RESPONSE_ID, as_text),
     },
     # `choices` before 1.3 or so.
-    answer=Answer(finish=Several(tuple(Choices(at, "finish_reason", REASONS) for at in ("outputs", "choices")))),
+    answer=Answer(finish=OneOf(tuple(Choices(at, "finish_reason", REASONS) for at in ("outputs", "choices")))),
     events=Events(),
     output_caps=("max_tokens",),
 )

@@ -19,7 +19,7 @@ from tracetoll.forks import call_in_child
 from tracetoll.rollup import totals
 from tracetoll.rollup.adder import LOST, Adder
 from tracetoll.rollup.metrics import TraceMetrics
-from tracetoll.rollup.spans import SpanReader
+from tracetoll.rollup.spans import SpanReader, is_within_call
 from tracetoll.rollup.state import Node, Trace
 from tracetoll.safety import fault
 from tracetoll.version import __version__
@@ -128,8 +128,9 @@ class RollupProcessor(SpanProcessor):
                 return
             trace.epoch = self._epoch
             ended = self._spans.read(span, node)
-            if self._foreign is not None and ended.counts is not None and ended.trust < OURS:
-                ended.behalf = self._foreign.on_behalf(span)
+            foreign = self._foreign if ended.counts is not None and ended.trust < OURS else None
+            if foreign is not None and not is_within_call(node, SCOPE):
+                ended.behalf = foreign.on_behalf(span)
             self._adder.ended(node, ended)
             if self._adder.charges or self._adder.wholes:
                 self._tell()

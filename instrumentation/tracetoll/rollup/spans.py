@@ -134,6 +134,17 @@ def _fields(span: ReadableSpan) -> dict[str, Any]:
     return found
 
 
+def is_within_call(node: Node, scope: str) -> bool:
+    """Return whether a span is inside of a call, still open, that a scope tells of: that one settles itself."""
+    up = node.up
+    while up is not None:
+        span = None if up.done else up()
+        if span is not None and span.kind is SpanKind.CLIENT and _scope_name(span) == scope:
+            return True
+        up = up.up
+    return False
+
+
 def _is_within(node: Node, tool: object) -> bool:
     """Return whether the span above tells of the same run of a tool."""
     up = node.up

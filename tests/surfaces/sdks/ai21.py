@@ -42,7 +42,7 @@ SDK = Sdk(
         "ai21.http_client.async_http_client:AsyncAI21HTTPClient.execute_http_request",
     ),
     error="ai21.errors:AI21APIError",
-    error_type=None,
+    error_type="{}",
 )
 CHAT = Surface(
     sdk="ai21",

@@ -25,7 +25,7 @@ SDK = Sdk(
         "huggingface_hub.inference._client:InferenceClient._inner_post",
         "huggingface_hub.inference._generated._async_client:AsyncInferenceClient._inner_post",
     ),
-    error_type=None,
+    error_type="{}",
     error="huggingface_hub.errors:HfHubHTTPError",
     request_id=(),
     stream_can=frozenset({"close"}),
