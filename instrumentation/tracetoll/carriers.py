@@ -51,7 +51,7 @@ def _answer(call: Call, result: Any, waist: Waist) -> Any:
         if hasattr(result, "__next__"):
             return passed_on(SyncTap(result, call, waist.event), call, result)
     _take_about(call, result, waist)
-    if waist.event is not None and call.surface.usage is None:
+    if isinstance(result, bytes) and call.surface.usage is None:
         call.close()  # it may be an image; not worth reading
     else:
         call.answered(result if waist.event is None else waist.event(result))
@@ -73,6 +73,22 @@ def fail(call: Call, error: BaseException, waist: Waist) -> None:
         with _TAKING:
             _take_about(call, dig_any(error, waist.error_answer), waist)
     call.fail(error)
+
+
+def _first(call: Call, result: Any, waist: Waist) -> Any:
+    """Take the first part of a tuple."""
+    return (_answer(call, result[0], waist), *result[1:])
+
+
+def _iterating(call: Call, result: Any, waist: Waist) -> Any:
+    """Take a stream object that keeps what it iterates in `_iterator`, and its HTTP response; or an answer."""
+    if not hasattr(result, "_iterator"):
+        return _answer(call, result, waist)
+    call.engine.read_headers(call, result.response)
+    tap = AsyncTap if hasattr(result, "__anext__") else SyncTap
+    tapped = result._iterator = tap(result._iterator, call, waist.event)  # noqa: SLF001  # see the docstring
+    tapped.watcher = watch(result.response, call, raw=False)
+    return result
 
 
 def passed_on(tap: SyncTap, call: Call, inner: Iterator[object]) -> Iterator[object]:
@@ -147,6 +163,8 @@ def _aws(call: Call, result: Any, waist: Waist) -> Any:
 
 CARRIERS: Final[dict[str, Carrier]] = {
     "answer": _answer,
+    "first": _first,
+    "iterating": _iterating,
     "lazy": _answer,
     "response": _response,
     "response manager": _response,

@@ -53,9 +53,11 @@ _HEADERS: Final = contained("reading response headers")
 _CHECKING: Final = contained("looking at the policy file")
 _PENDING_KEPT: Final = 10_000
 _STARTS_KEPT: Final = 2048
-_PENDING: Final = frozenset({"queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling"})
+_PENDING: Final = frozenset(
+    {"queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling", "CREATED", "IN_PROGRESS"}
+)
 _RECEIVED: Final = frozenset({"done", "closed", "abandoned"})
-_FAILED: Final = frozenset({"failed", "expired"})
+_FAILED: Final = frozenset({"failed", "expired", "FAILED"})
 # Bedrock's answers name the model only; prices differ by the region that the name asked begins with.
 _PRICED_AS_ASKED: Final = frozenset({"aws.bedrock"})
 _WITH_ERROR: Final = frozenset({"failed", "refused", "cut"})

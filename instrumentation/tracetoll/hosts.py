@@ -52,7 +52,9 @@ _HOSTS: Final[tuple[tuple[str, int | None, str], ...]] = (
 )
 
 # Hosts that take `stream_options.include_usage`, and then send one more chunk, without choices.
-STREAM_USAGE_PROVIDERS: Final = frozenset({"openai", "azure.ai.openai", "deepseek", "openrouter", "fireworks_ai"})
+STREAM_USAGE_PROVIDERS: Final = frozenset(
+    {"openai", "azure.ai.openai", "deepseek", "openrouter", "fireworks_ai", "writer"}
+)
 
 # Gemini's OpenAI endpoint counts thoughts in the total only (semconv reference, 5.4).
 HIDDEN_REASONING_PROVIDERS: Final = frozenset({"gcp.gemini"})

@@ -159,16 +159,19 @@ SDKS: dict[str, Sdk] = {}
 # --- clients ---------------------------------------------------------------------------------
 
 
-def stainless(module: str, sync: str, asynchronous: str, base: str = "") -> Callable[..., Any]:
+def stainless(module: str, sync: str, asynchronous: str, base: str = "", **always: Any) -> Callable[..., Any]:
     """Return what makes the clients of an SDK made by Stainless, from the names of its two client classes."""
 
     def make(url: str, use_async: bool, **options: Any) -> Any:  # `Sdk.client` says so
         sdk = importlib.import_module(module)
         transport = sdk.DefaultAsyncHttpxClient if use_async else sdk.DefaultHttpxClient
+        kind = getattr(sdk, asynchronous if use_async else sync)
+        known = inspect.signature(kind).parameters  # older ones have fewer options
         settings = {"api_key": "none", "base_url": url + base, "max_retries": 0, **options}
+        settings |= {name: value for name, value in always.items() if name in known}
         # Nothing is encrypted here, and loading certificates takes longer than all the rest.
         settings.setdefault("http_client", transport(verify=False))
-        return getattr(sdk, asynchronous if use_async else sync)(**settings)
+        return kind(**settings)
 
     return make
 
@@ -207,6 +210,41 @@ def found(where: str) -> tuple[Any, str]:
     """Return the object that `module:Class.name` is on, and the name."""
     module, _, dotted = where.partition(":")
     return resource(importlib.import_module(module), dotted)
+
+
+def hosted_chat(sdk: str, model: str, **more: Any) -> Surface:
+    """Return the chat of a host that is compatible with OpenAI."""
+    plain = {"model": model, "messages": MESSAGES}
+    asked = {"max_tokens": 500, "temperature": 0.5, "top_p": 0.75, "stop": ["END"]}
+    given = {
+        "method": "chat.completions.create",
+        "path": "/chat/completions",
+        "arguments": {**plain, "messages": [{"role": "system", "content": LONG}, *MESSAGES], **asked},
+        "span": {
+            "gen_ai.request.max_tokens": 500,
+            "gen_ai.request.temperature": 0.5,
+            "gen_ai.request.top_p": 0.75,
+            "gen_ai.request.stop_sequences": ("END",),
+        },
+        "finish": ("stop",),
+        "streams": True,
+        "question": plain,
+        "cap": lambda tokens: {"max_tokens": tokens},
+        "sent_cap": "max_tokens",
+    }
+    return Surface(sdk=sdk, **{**given, **more})
+
+
+def hosted_embeddings(sdk: str, model: str, **more: Any) -> Surface:
+    """Return the embeddings of a host that is compatible with OpenAI."""
+    given = {
+        "method": "embeddings.create",
+        "path": "/embeddings",
+        "arguments": {"model": model, "input": "one toll"},
+        "operation": "embeddings",
+        "in_counters": False,
+    }
+    return Surface(sdk=sdk, **{**given, **more})
 
 
 # --- sync and async at once ------------------------------------------------------------------

@@ -13,9 +13,9 @@ from tracetoll.local_provider import (
     anthropic,
     bedrock,
     cohere,
+    compatible,
     mistral,
     ollama,
-    openai_chat,
     openai_jobs,
     openai_media,
     openai_responses,
@@ -34,11 +34,15 @@ TOKENS_PER_MINUTE: Final = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A built-in answer and the end of the paths that get it; `{…}` in it stands for any id."""
+    """A built-in answer and the end of the paths that get it; `{…}` in it stands for any id.
+
+    `agent` is in the user agent of those who get it, where others get another answer at that path.
+    """
 
     method: str
     suffix: str
     answer: BuiltIn
+    agent: str = ""
 
 
 # The first that fits counts. Paths that several providers have begin with the name of all but OpenAI.
@@ -56,10 +60,12 @@ ROUTES: Final = (
     Route("POST", "/voyage/v1/multimodalembeddings", voyage.multimodal),
     Route("POST", "/voyage/v1/rerank", voyage.reranking),
     Route("POST", "/v2/chat", cohere.chat),
+    Route("POST", "/v1/chat", compatible.chat, agent="writer"),
     Route("POST", "/v1/chat", cohere.first_chat),
     Route("POST", "/v1/generate", cohere.generated),
     Route("POST", "/v1/embed", cohere.embedding),
     Route("POST", "/v2/embed", cohere.embedding),
+    Route("POST", "/v1/rerank", compatible.rerank, agent="together"),
     Route("POST", "/v1/rerank", cohere.reranking),
     Route("POST", "/v2/rerank", cohere.reranking),
     Route("POST", "/api/chat", ollama.chat),
@@ -77,8 +83,9 @@ ROUTES: Final = (
     Route("POST", "/invoke-with-response-stream", bedrock.invoke_stream),
     Route("POST", "/count-tokens", bedrock.token_count),
     Route("POST", "/agents/{id}/agentAliases/{id}/sessions/{id}/text", bedrock.agent),
-    Route("POST", "/chat/completions", openai_chat.chat),
-    Route("POST", "/completions", openai_chat.completion),
+    Route("POST", "/v1/completions", compatible.writer_completion, agent="writer"),
+    Route("POST", "/chat/completions", compatible.chat),
+    Route("POST", "/completions", compatible.completion),
     Route("POST", "/responses", openai_responses.response),
     Route("GET", "/responses/{id}", openai_responses.fetched),
     Route("POST", "/responses/compact", openai_responses.compaction),
@@ -112,8 +119,9 @@ def _pattern(suffix: str) -> re.Pattern[str]:
 def built_in(received: Received, memory: Memory) -> Reply:
     """Return the provider's own answer and headers; 404 for a path that has none."""
     spoken: Format = "anthropic" if _anthropic(received) else "bedrock" if bedrock.spoken(received) else "openai"
+    agent = received.headers.get("user-agent", "").lower()
     for route in ROUTES:
-        if route.method == received.method and ends_with(received.path, route.suffix):
+        if route.method == received.method and route.agent in agent and ends_with(received.path, route.suffix):
             with memory.lock:
                 reply = route.answer(received, memory)
                 memory.requests += 1

@@ -72,20 +72,9 @@ def normalised(usage: Mapping[str, Json]) -> HandedOut:
     beside_write = first(usage, "cache_creation_input_tokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount")
     return HandedOut(
         calls=1,
-        input_tokens=first(
-            usage,
-            "prompt_tokens",
-            "input_tokens",
-            "prompt_eval_count",
-            "inputTokens",
-            "inputTokenCount",
-            "total_tokens",
-        )
-        + first(usage, "connector_tokens")
-        + beside_read
-        + beside_write,
+        input_tokens=first(usage, *_INPUTS) + first(usage, "connector_tokens") + beside_read + beside_write,
         output_tokens=first(usage, *_OUTPUTS),
-        cache_read=beside_read or first(inputs, "cached_tokens") or first(usage, "num_cached_tokens"),
+        cache_read=beside_read or first(inputs, "cached_tokens") or first(usage, "num_cached_tokens", "cached_tokens"),
         cache_write=beside_write or first(inputs, "cache_write_tokens"),
         reasoning=first(outputs, "reasoning_tokens", "thinking_tokens"),
     )
@@ -230,7 +219,11 @@ def _reports(document: Json) -> Iterator[tuple[str | None, Mapping[str, Json]]]:
         return
     result = document.get("result")
     places = [document, document.get("response"), document.get("message"), document.get("delta")]
-    places += [document.get("metadata"), result.get("message") if isinstance(result, dict) else None]
+    places += [
+        document.get("metadata"),
+        document.get("x_groq"),
+        result.get("message") if isinstance(result, dict) else None,
+    ]
     for place in places:
         if not isinstance(place, dict):
             continue

@@ -15,6 +15,7 @@ from tracetoll.providers.words import (
     Choices,
     Events,
     Part,
+    Stainless,
     Status,
     Surface,
     as_text,
@@ -93,7 +94,15 @@ RESPONSES_USAGE: Final = UsageMap(
         "cost": u.USD_OR_TOTAL,
         "cost_in_usd_ticks": u.USD_TICKS,
     },
-    fallbacks={"prompt_tokens": u.INPUT, "completion_tokens": u.OUTPUT},
+    fallbacks={
+        "prompt_tokens": u.INPUT,
+        "completion_tokens": u.OUTPUT,
+        "input_tokens_details": {  # Perplexity
+            "cache_read_input_tokens": u.CACHE_READ,
+            "cache_creation_input_tokens": u.CACHE_WRITE,
+        },
+        "tool_calls_details": {"search_web": {"invocation": u.WEB_SEARCHES}},  # Perplexity
+    },
 )
 AUDIO_USAGE: Final = UsageMap(
     fields={
@@ -125,6 +134,13 @@ RESPONSES_REQUEST: Final[dict[str, Any]] = {
     "conversation": (a.GEN_AI_CONVERSATION_ID, as_text),
     "prompt": {"id": (a.GEN_AI_PROMPT_NAME, as_text), "version": (a.GEN_AI_PROMPT_VERSION, as_text)},
 }
+
+
+def host(name: str, module: str, provider: str, surfaces: dict[str, Surface]) -> Stainless:
+    """Return the seam of a host's own SDK, if Stainless made it: where on an exception the host's own code stands."""
+    codes = paths("body.error.code", "body.error.type", "body.code", "body.type", "body.tpe")
+    return Stainless(name=name, module=module, provider=provider, error_codes=codes, surfaces=surfaces)
+
 
 CHAT: Final = Surface(
     operation="chat",

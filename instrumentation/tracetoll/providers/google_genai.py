@@ -22,8 +22,8 @@ EMBED: Final = Surface(
 )
 CLIENT: Final = "google.genai._api_client:BaseApiClient."
 API: Final = Waist(
-    name="google_genai",
     provider="gcp.gemini",
+    name="google_genai",
     functions=(
         Function(at=CLIENT + "request"),
         Function(at=CLIENT + "async_request", asynchronous=True),

@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Final
 
 from tracetoll import usage as u
-from tracetoll.providers.openai import CHAT_REQUEST, CHAT_USAGE, EMBEDDING_REQUEST, MODERATION, RESPONSES, TOKEN_COUNT
+from tracetoll.providers.compatible import CHAT_REQUEST, CHAT_USAGE, EMBEDDINGS, RESPONSES
+from tracetoll.providers.openai import MODERATION, TOKEN_COUNT
 from tracetoll.providers.waists import Body, Function, Waist
 from tracetoll.providers.words import Answer, Choices, Events, Part, Surface, as_int, as_text, paths
 from tracetoll.usage import UsageMap
@@ -60,7 +61,7 @@ CONVERSATION: Final = Surface(
 EMBED: Final = Surface(
     operation="embeddings",
     usage=replace(USAGE, total_is_input=True),
-    request={**EMBEDDING_REQUEST, "output_dimension": (a.GEN_AI_EMBEDDINGS_DIMENSION_COUNT, as_int)},
+    request={**EMBEDDINGS.request, "output_dimension": (a.GEN_AI_EMBEDDINGS_DIMENSION_COUNT, as_int)},
     inference=False,
 )
 PAGES: Final = Surface(

@@ -110,6 +110,7 @@ SDK: Final = Stainless(
         "POST /completions": COMPLETIONS,
         "POST /responses": RESPONSES,
         "GET /responses/{id}": FETCHED_RESPONSE,
+        "POST /responses/{id}/cancel": FETCHED_RESPONSE,
         "POST /responses/compact": COMPACTION,
         "POST /responses/input_tokens": TOKEN_COUNT,
         "POST /embeddings": compatible.EMBEDDINGS,
@@ -122,8 +123,11 @@ SDK: Final = Stainless(
         "POST /threads/{id}/runs": RUNS,
         "POST /threads/{id}/runs/{id}/submit_tool_outputs": RUNS,
         "GET /threads/{id}/runs/{id}": FETCHED_RUN,
+        "POST /threads/{id}/runs/{id}/cancel": FETCHED_RUN,
         "POST /batches": compatible.BATCH,
         "GET /batches/{id}": compatible.FETCHED_BATCH,
+        "POST /batches/{id}/cancel": compatible.FETCHED_BATCH,
+        "POST /decisions": Surface(operation="generate_content", usage=RESPONSES.usage),
     },
 )
 

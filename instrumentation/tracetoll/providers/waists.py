@@ -6,13 +6,14 @@ looked at by name, the instance as `self`; what is passed beyond the named ones 
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tracetoll.protos import fields_of, message_in
-from tracetoll.reading import Path, dig
+from tracetoll.reading import Path, dig, path
 
 if TYPE_CHECKING:
     from tracetoll.providers.words import Surface
@@ -22,10 +23,12 @@ Event = Callable[[object], object]
 ENDED: Final = object()
 """What the provider's own word for the end of a stream is read as."""
 
-Result = Literal["answer", "lazy", "response", "response manager", "aws"]
+Result = Literal["answer", "first", "iterating", "lazy", "response", "response manager", "aws"]
 """What a function gives back.
 
 - "answer": the answer; where it streams, an iterator of events, or an object that has one (see `Tap`);
+- "first": a tuple of the answer, or of such an iterator, and something else;
+- "iterating": an object that keeps what it iterates in `_iterator`, and `response`; or the answer;
 - "lazy": a generator that asks nobody before it is iterated where it streams, else the answer;
 - "response": an HTTP response of httpx or httpx2;
 - "response manager": a context manager that has one;
@@ -168,6 +171,15 @@ class Waist:
     attempts: tuple[Function, ...] = ()
     local: Asks | None = None
     handed: Handed | None = None
+
+
+def at(dotted: str) -> Event:
+    """Return what looks at a path of an object."""
+    return functools.partial(_at, path(dotted))
+
+
+def _at(where: Path, of: object) -> object:
+    return dig(of, where)
 
 
 def json_at(where: Path = ()) -> Event:
