@@ -17,11 +17,15 @@ in = @set -eu; python="$$($(PYTHON) tools/environment.py $(1))"; bin="$$(dirname
 # Builds the environments of tests/beside.
 beside = for name in beside-current beside-older; do $(PYTHON) tools/environment.py "$$name" >/dev/null; done
 
-.PHONY: help demo test test-newest test-middle test-oldest test-apart test-beside side-by-side lint format bench semconv providers build
+.PHONY: help demo test test-newest test-middle test-oldest test-apart test-beside test-ops side-by-side lint format bench \
+	semconv providers build collector jaeger stack
 
 help:
 	@echo "make demo     an agent against the local provider, its trace as a tree; ARGS='--width 100'"
-	@echo "make test     lint, then the tests against the newest, a middle and the oldest provider SDKs, some apart, and beside others"
+	@echo "make test     lint, then the tests against the newest, a middle and the oldest provider SDKs, some apart, beside"
+	@echo "              others, and with a real collector, Jaeger and Prometheus where they can be had"
+	@echo "make stack    collector, Jaeger and Prometheus on this machine, until Ctrl-C; ARGS=--demo sends the demo through"
+	@echo "make collector, make jaeger   build them with Go, once for this machine"
 	@echo "make lint     ruff, mypy --strict, import direction, generated files"
 	@echo "make format   let ruff format and fix what it can"
 	@echo "make bench    what a call costs, and whether memory grows"
@@ -33,10 +37,10 @@ help:
 demo:
 	$(call in,newest) "$$bin/tracetoll" demo $(ARGS)
 
-test: lint test-newest test-middle test-oldest test-apart test-beside
+test: lint test-newest test-middle test-oldest test-apart test-beside test-ops
 
 test-newest:
-	$(call in,newest) echo "== tests, newest SDKs"; "$$python" $(PYTEST) --ignore tests/beside $(ARGS)
+	$(call in,newest) echo "== tests, newest SDKs"; "$$python" $(PYTEST) --ignore tests/beside --ignore tests/ops $(ARGS)
 
 test-middle test-oldest: test-%:
 	$(call in,$*) echo "== tests, $* SDKs"; "$$python" $(PYTEST) $(ARGS) $(SDK_TESTS)
@@ -48,6 +52,18 @@ test-apart:
 
 test-beside:
 	$(call in,newest) $(beside); echo "== tests, beside other packages"; "$$python" $(PYTEST) $(ARGS) tests/beside
+
+# Builds what is missing; where that can't be, its tests say so and are left out.
+test-ops:
+	$(call in,newest) $(PYTHON) tools/environment.py beside-current >/dev/null; \
+	echo "== tests, operations kit"; $(PYTHON) tools/binaries.py; \
+	"$$python" -m pytest -n $(WORKERS) --dist loadfile $(ARGS) tests/ops
+
+collector jaeger:
+	@$(PYTHON) tools/binaries.py $@
+
+stack:
+	$(call in,newest) "$$python" tools/stack.py $(ARGS)
 
 side-by-side:
 	$(call in,newest) $(beside); "$$python" tests/beside/runs.py

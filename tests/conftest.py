@@ -17,7 +17,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from surfaces import SDKS, Toll
+from surfaces import SDKS, Case, Toll
 
 from tracetoll import Instrumentor
 from tracetoll.local_provider import LocalProvider
@@ -43,6 +43,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if leaves_sockets(item):
+            item.add_marker(pytest.mark.filterwarnings("ignore:(?i)unclosed (<socket|connection):ResourceWarning"))
     if config.getoption("--apart"):
         items[:] = [item for item in items if _apart(item)]
 
@@ -133,6 +136,19 @@ def toll_as_json(received: Received) -> str | None:
 def provider() -> Iterator[LocalProvider]:
     with LocalProvider(script=toll_as_json) as running:
         yield running
+
+
+def leaves_sockets(item: pytest.Item) -> bool:
+    case = getattr(getattr(item, "callspec", None), "params", {}).get("case")
+    return isinstance(case, Case) and case.surface.of.leaves_sockets
+
+
+@pytest.fixture(autouse=True)
+def _left_open(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Collect what an SDK leaves to the garbage collection, while its warnings are expected."""
+    yield
+    if leaves_sockets(request.node):
+        gc.collect()
 
 
 def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:

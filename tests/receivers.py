@@ -130,7 +130,7 @@ class GrpcReceiver:
 
     protocol = "grpc"
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.received = received = Received()
         lock = threading.Lock()
 
@@ -152,7 +152,7 @@ class GrpcReceiver:
         self._server = grpc.server(ThreadPoolExecutor(4))
         add_TraceServiceServicer_to_server(Traces(), self._server)
         add_MetricsServiceServicer_to_server(Metrics(), self._server)
-        self.url = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self.url = f"http://127.0.0.1:{self._server.add_insecure_port(f'127.0.0.1:{port}')}"
 
     def __enter__(self) -> Self:
         self._server.start()

@@ -174,13 +174,6 @@ async def dropped_generator(ask: Ask) -> None:
         next(words())
 
 
-def leaving(case: Case) -> list[Any]:
-    if not case.surface.of.leaves_sockets:
-        return []
-    ignored = ("ignore:unclosed <socket:ResourceWarning", "ignore:Exception ignored in. <socket")
-    return [pytest.mark.filterwarnings(one) for one in ignored]
-
-
 # How each leaves the call, and what a stream must have for it.
 ENDINGS = {
     exhausted: ("done", None),
@@ -203,7 +196,7 @@ UNREAD = (closed_unread, dropped_unread)
 DIFFERENT = (exhausted, exhausted_and_closed, closed, closed_unread, left_with, dropped, dropped_unread, broken_out_of)
 """Endings that differ in how an SDK has to be tapped."""
 ENDED = [
-    pytest.param(ending, *case.values, id=f"{ending.__name__}-{case.id}", marks=[*case.marks, *leaving(case.values[0])])
+    pytest.param(ending, *case.values, id=f"{ending.__name__}-{case.id}", marks=case.marks)
     for endings, streams in ((ENDINGS, FULL_STREAMS), (DIFFERENT, OTHER_STREAMS))
     for ending, case in itertools.product(endings, streams)
     if ENDINGS[ending][1] in {None, *case.values[0].surface.of.stream_can}

@@ -70,6 +70,11 @@ def _fields(body: Body, table: Arguments) -> Mapping[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
+def _content(found: Any) -> Any:
+    """Return what a file in memory holds, anything else as it is."""
+    return found.getvalue() if isinstance(found, BytesIO) else found
+
+
 def _arguments(body: Body, table: Arguments) -> Mapping[str, Any]:
     """Return a request whose fields are the arguments themselves, but the instance."""
     whole = table.get(body.whole)
@@ -80,11 +85,6 @@ def _arguments(body: Body, table: Arguments) -> Mapping[str, Any]:
     for more in body.extra:
         fields.update(view(dig_any(table, more)))
     return fields
-
-
-def _content(found: Any) -> Any:
-    """Return what a file in memory holds, anything else as it is."""
-    return found.getvalue() if isinstance(found, BytesIO) else found
 
 
 def model(body: Body, table: Arguments) -> Any:
@@ -98,21 +98,21 @@ def changed(body: Body, table: Arguments, changes: Mapping[str, Any]) -> Argumen
     inside = dict(changes)
     if "model" in inside and model(body, table) is not None:
         table = _table_with(table, body.model, inside.pop("model"))
-    told = {} if body.form == "message" else _fields(body, table)
-    if not inside or (not told and body.form in ("json", "request")):
-        return table  # what cannot be read is sent as it is
-    if not body.at:
-        return _arguments_with(
-            body, table, {name.partition(".")[0]: None for name in inside}, with_changes(told, inside)
-        )
-    return _table_with(table, body.at, _written(body, dig_any(table, body.at), told, inside))
-
-
-def _written(body: Body, given: Any, told: Mapping[str, Any], changes: Mapping[str, Any]) -> Any:
-    """Return a request that was `given`, and tells `told`, with other values."""
+    if not inside:
+        return table
     if body.form == "message":
-        return with_values(given, changes)
-    fields = with_changes(told, changes)
+        return _table_with(table, body.at, with_values(dig_any(table, body.at), inside))
+    told = _fields(body, table)
+    if not told and body.form != "object":
+        return table  # what cannot be read is sent as it is
+    fields = with_changes(told, inside)
+    if body.form == "object" and not body.at:
+        return _arguments_with(body, table, {name.partition(".")[0]: None for name in inside}, fields)
+    return _table_with(table, body.at, _as_given(body, dig_any(table, body.at), fields))
+
+
+def _as_given(body: Body, given: Any, fields: Mapping[str, Any]) -> Any:
+    """Return the fields of a request in the form in which it was given."""
     if body.form == "object":
         return fields
     text = json.dumps(fields)

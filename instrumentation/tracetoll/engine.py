@@ -407,7 +407,8 @@ class Engine:
                 if self._content.in_events:
                     self._content.write_event(call, attributes)
         finally:
-            call.body = call.output = None
+            # The call is kept until its metrics are recorded; what it came from is not ours to keep.
+            call.body = call.output = call.stream_of = call.error = None
             self.admission.drop(call)
             call.claim = None  # each has the other: together they would wait for the garbage collector
             span.end(ended_ns)

@@ -126,13 +126,6 @@ class Either:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Length:
-    """A list of the wire that has one element per token; an empty one tells nothing."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Summed:
     """A list of the wire whose elements each tell a number under the same name; they add up to one count."""
 
@@ -144,6 +137,19 @@ class Summed:
         told = [number for number in (count(get(one, self.number)) for one in elements(node)) if number is not None]
         if told:
             seen.setdefault(self.name, sum(told))
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Length:
+    """A list of the wire that has one element per token; an empty one tells nothing."""
+
+    name: str
+
+    def read(self, node: object, seen: dict[str, int]) -> None:
+        """Add how long the list is to `seen`."""
+        tokens = len(elements(node))
+        if tokens:
+            seen.setdefault(self.name, tokens)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -481,13 +487,8 @@ def _read(node: object, table: dict[str, Any], seen: dict[str, int], spare: dict
 def _read_rare(
     rule: Parts | Summed | Length | Scaled | Either, value: object, seen: dict[str, int], spare: dict[str, int]
 ) -> None:
-    if isinstance(rule, Parts | Summed):
+    if isinstance(rule, Parts | Summed | Length):
         rule.read(value, seen)
-        return
-    if isinstance(rule, Length):
-        tokens = len(elements(value))
-        if tokens:
-            seen.setdefault(rule.name, tokens)
         return
     scaled = rule.number if isinstance(rule, Either) else rule
     number = scaled.read(value)

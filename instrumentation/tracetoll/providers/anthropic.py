@@ -36,12 +36,8 @@ USAGE: Final = UsageMap(
 USAGE_AT_START: Final = replace(USAGE, fields={**USAGE.fields, "output_tokens": u.OUTPUT_SO_FAR})
 
 REQUEST: Final = asked(
-    max_tokens="max_tokens max_tokens_to_sample",
-    temperature="temperature",
-    top_p="top_p",
-    top_k="top_k",
-    stop="stop_sequences",
-    reasoning="output_config.effort",
+    "max_tokens max_tokens=max_tokens_to_sample temperature top_p top_k stop=stop_sequences "
+    "reasoning=output_config.effort"
 )
 REASONS: Final = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_call"}
 PRICED_BY: Final = {

@@ -1,122 +1,30 @@
-"""Amazon Bedrock through boto3 and aioboto3: Converse, and InvokeModel in the formats of all makers of models.
+"""Amazon Bedrock through boto3 and aioboto3: Converse, InvokeModel, and what else has to do with models.
 
-Sources: botocore 1.40 to 1.43 and its service models, the parameters of Bedrock's user guide, recorded traffic;
-semconv reference, 5.3. Longer than 80 lines because InvokeModel has a request format per maker. Its answers tell each
-other's formats apart, so one table reads them all, whatever an ARN hides; what Bedrock itself metered fills the gaps.
+Sources: botocore 1.35 to 1.44 and its service models, recorded traffic; semconv reference, 5.3.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
-from tracetoll import usage as u
-from tracetoll.providers.anthropic import EVENTS as CLAUDE_EVENTS
-from tracetoll.providers.anthropic import REQUEST as CLAUDE_REQUEST
-from tracetoll.providers.anthropic import USAGE as CLAUDE_USAGE
 from tracetoll.providers.bedrock_agents import AGENTS
-from tracetoll.providers.waists import Body, Family, json_inside
-from tracetoll.providers.words import (
-    Answer,
-    Choices,
-    Events,
-    OneOf,
-    Part,
-    Reason,
-    Surface,
-    as_float,
-    as_int,
-    as_text,
-    as_texts,
-    paths,
+from tracetoll.providers.bedrock_models import (
+    CHAT,
+    FAMILIES,
+    GUARDRAIL,
+    IMAGE,
+    INFERENCE,
+    STOP_REASON,
+    STREAMED_STOP,
+    TOKENS,
 )
-from tracetoll.usage import Parts, Summed, UsageMap
+from tracetoll.providers.waists import Body, json_inside
+from tracetoll.providers.words import Answer, Events, Surface, as_text, paths
+from tracetoll.usage import UsageMap
 from tracetoll_semconv import attributes as a
 
-TOKENS: Final[dict[str, Any]] = {
-    "inputTokens": u.INPUT,
-    "outputTokens": u.OUTPUT,
-    "cacheReadInputTokens": u.CACHE_READ,
-    "cacheReadInputTokenCount": u.CACHE_READ,
-    "cacheWriteInputTokens": u.CACHE_WRITE,
-    "cacheWriteInputTokenCount": u.CACHE_WRITE,
-    "cacheDetails": Parts("ttl", "inputTokens", {"5m": u.CACHE_WRITE_5M, "1h": u.CACHE_WRITE_1H}),
-}
-BILLED: Final = {"meta": {"billed_units": {"input_tokens": u.INPUT, "output_tokens": u.OUTPUT}}}
-USAGE: Final = replace(
-    CLAUDE_USAGE,
-    fields={
-        **CLAUDE_USAGE.fields,
-        **TOKENS,  # Nova
-        "prompt_tokens": u.WHOLE_INPUT,  # OpenAI, AI21 and imported models
-        "completion_tokens": u.OUTPUT,
-        "prompt_tokens_details": {"cached_tokens": u.CACHE_READ},
-        "completion_tokens_details": {"reasoning_tokens": u.REASONING},
-        "prompt_token_count": u.INPUT,  # Llama
-        "generation_token_count": u.OUTPUT,
-        "inputTextTokenCount": u.INPUT,  # Titan
-        "totalOutputTextTokenCount": u.OUTPUT,
-        "results": Summed("tokenCount", u.OUTPUT),
-        **BILLED,  # Cohere
-        "response": BILLED,
-    },
-)
-METERED: Final = UsageMap(
-    fields={
-        "inputTokenCount": u.INPUT,
-        "outputTokenCount": u.OUTPUT,
-        "cacheReadInputTokenCount": u.CACHE_READ,
-        "cacheWriteInputTokenCount": u.CACHE_WRITE,
-        "x-amzn-bedrock-input-token-count": u.INPUT,
-        "x-amzn-bedrock-output-token-count": u.OUTPUT,
-        "x-amzn-bedrock-cache-read-input-token-count": u.CACHE_READ,
-        "x-amzn-bedrock-cache-write-input-token-count": u.CACHE_WRITE,
-    }
-)
-INFERENCE: Final[dict[str, Any]] = {
-    "maxTokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-    "max_new_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-    "maxTokenCount": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-    "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
-    "topP": (a.GEN_AI_REQUEST_TOP_P, as_float),
-    "top_p": (a.GEN_AI_REQUEST_TOP_P, as_float),
-    "topK": (a.GEN_AI_REQUEST_TOP_K, as_int),
-    "top_k": (a.GEN_AI_REQUEST_TOP_K, as_int),
-    "stopSequences": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
-}
-GUARDRAIL: Final = {"guardrailIdentifier": (a.AWS_BEDROCK_GUARDRAIL_ID, as_text)}
-REQUEST: Final[dict[str, Any]] = {
-    **CLAUDE_REQUEST,
-    **INFERENCE,
-    "p": (a.GEN_AI_REQUEST_TOP_P, as_float),
-    "k": (a.GEN_AI_REQUEST_TOP_K, as_int),
-    "stop": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
-    "max_gen_len": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-    "max_completion_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-    "inferenceConfig": INFERENCE,
-    "textGenerationConfig": INFERENCE,
-    **GUARDRAIL,
-}
-REASONS: Final = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "FINISH": "stop",
-    "COMPLETE": "stop",
-    "endoftext": "stop",
-    "max_tokens": "length",
-    "LENGTH": "length",
-    "MAX_TOKENS": "length",
-    "model_context_window_exceeded": "length",
-    "guardrail_intervened": "content_filter",
-    "content_filtered": "content_filter",
-    "CONTENT_FILTERED": "content_filter",
-    "STOP_CRITERIA_MET": "stop",
-    "tool_use": "tool_call",
-}
-STOP_REASON: Final = Reason(("stopReason",), REASONS)
-STREAMED_STOP: Final = Reason(("messageStop", "stopReason"), REASONS)
 TIER: Final = {"serviceTier": {"type": (a.SERVICE_TIER, as_text)}}
-
 CONVERSE: Final = Surface(
     operation="chat",
     usage=UsageMap(fields=TOKENS, cache="beside"),
@@ -128,68 +36,6 @@ CONVERSE_STREAM: Final = replace(
     CONVERSE,
     answer=Answer(id="", model="", usage=paths("metadata.usage"), finish=STREAMED_STOP, attributes={"metadata": TIER}),
     events=Events(),
-)
-CHAT: Final = Surface(
-    operation="chat",
-    usage=USAGE,
-    metered=METERED,
-    request=REQUEST,
-    answer=Answer(
-        usage=paths("usage", "metadata.usage", ""),
-        metered="amazon-bedrock-invocationMetrics",
-        finish=OneOf(
-            (
-                Choices(values=REASONS),
-                Choices("outputs", "stop_reason", REASONS),
-                Choices("generations", "finish_reason", REASONS),
-                Choices("results", "completionReason", REASONS),
-                Reason(("stop_reason",), REASONS),
-                Reason(("completionReason",), REASONS),
-                Reason(("finish_reason",), REASONS),
-                STOP_REASON,
-                STREAMED_STOP,
-            )
-        ),
-    ),
-    events=replace(CLAUDE_EVENTS, otherwise=Part()),
-    output_caps=(
-        *("max_tokens_to_sample", "max_gen_len", "maxTokens", "textGenerationConfig.maxTokenCount"),
-        *("inferenceConfig.maxTokens", "inferenceConfig.max_new_tokens", "max_completion_tokens", "max_tokens"),
-    ),
-    adds_cap=False,
-)
-TEXT: Final = replace(CHAT, operation="text_completion")
-EMBED: Final = replace(CHAT, operation="embeddings", output_caps=(), inference=False)
-IMAGE: Final = Surface(operation="generate_content", request=REQUEST)
-CAPPED, GPT, NOVA, TITAN, LLAMA, JURASSIC = (
-    replace(surface, output_caps=caps, adds_cap=True)
-    for surface, caps in (
-        (CHAT, ("max_tokens",)),
-        (CHAT, ("max_tokens", "max_completion_tokens")),
-        (CHAT, ("inferenceConfig.max_new_tokens", "inferenceConfig.maxTokens")),
-        (TEXT, ("textGenerationConfig.maxTokenCount",)),
-        (TEXT, ("max_gen_len",)),
-        (TEXT, ("maxTokens",)),
-    )
-)
-# By name where it tells, else by fields that only one maker's requests have.
-FAMILIES: Final = (
-    Family(surface=EMBED, models=("*embed*",)),
-    Family(surface=replace(EMBED, operation="rerank"), models=("*rerank*",)),
-    Family(surface=IMAGE, models=("*stability.*", "*.nova-canvas*", "*.titan-image*")),
-    Family(surface=replace(TEXT, output_caps=("max_tokens_to_sample",), adds_cap=True), has="max_tokens_to_sample"),
-    Family(surface=CAPPED, models=("*anthropic.claude*",)),
-    Family(surface=CAPPED, has="anthropic_version"),
-    Family(surface=NOVA, models=("*amazon.nova*",)),
-    Family(surface=TITAN, models=("*amazon.titan-t*",)),
-    Family(surface=TITAN, has="textGenerationConfig"),
-    Family(surface=LLAMA, models=("*meta.llama*",)),
-    Family(surface=LLAMA, has="max_gen_len"),
-    Family(surface=JURASSIC, models=("*ai21.j2*",)),
-    Family(surface=replace(CAPPED, operation="text_completion"), models=("*mistral.*", "*cohere.*"), has="prompt"),
-    Family(surface=CAPPED, models=("*mistral.*", "*cohere.*", "*ai21.*", "*deepseek.*", "*qwen.*")),
-    Family(surface=GPT, models=("*openai.*",)),
-    Family(surface=TEXT, has="prompt"),
 )
 PARAMETERS: Final = ("api_params",)
 NAMED: Final = ("api_params", "modelId")

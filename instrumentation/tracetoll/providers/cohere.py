@@ -19,11 +19,9 @@ from tracetoll.providers.words import (
     Reason,
     Surface,
     as_count,
-    as_float,
     as_int,
-    as_output_type,
     as_texts,
-    more_than_one,
+    asked,
     paths,
 )
 from tracetoll.usage import UsageMap
@@ -48,18 +46,10 @@ CONSUMED: Final = {
         "output_tokens": (a.USAGE_CONSUMED_OUTPUT_TOKENS, as_count),
     }
 }
-REQUEST: Final[dict[str, Any]] = {
-    "max_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-    "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
-    "p": (a.GEN_AI_REQUEST_TOP_P, as_float),
-    "k": (a.GEN_AI_REQUEST_TOP_K, as_int),
-    "stop_sequences": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
-    "seed": (a.GEN_AI_REQUEST_SEED, as_int),
-    "frequency_penalty": (a.GEN_AI_REQUEST_FREQUENCY_PENALTY, as_float),
-    "presence_penalty": (a.GEN_AI_REQUEST_PRESENCE_PENALTY, as_float),
-    "num_generations": (a.GEN_AI_REQUEST_CHOICE_COUNT, more_than_one),
-    "response_format": {"type": (a.GEN_AI_OUTPUT_TYPE, as_output_type)},
-}
+REQUEST: Final[dict[str, Any]] = asked(
+    "max_tokens temperature top_p=p top_k=k stop=stop_sequences seed frequency_penalty "
+    "presence_penalty choices=num_generations output_type=response_format.type"
+)
 REASONS: Final = {
     "COMPLETE": "stop",
     "STOP_SEQUENCE": "stop",

@@ -113,23 +113,17 @@ AUDIO_USAGE: Final = UsageMap(
     },
 )
 
-SAMPLING: Final = asked(temperature="temperature", top_p="top_p")
+SAMPLING: Final = asked("temperature top_p")
 CHAT_REQUEST: Final = {
     **SAMPLING,
     **asked(
-        max_tokens="max_tokens max_completion_tokens",
-        frequency_penalty="frequency_penalty",
-        presence_penalty="presence_penalty",
-        stop="stop",
-        seed="seed",
-        choices="n",
-        reasoning="reasoning_effort",
-        output_type="response_format.type",
+        "max_tokens max_tokens=max_completion_tokens frequency_penalty presence_penalty stop seed "
+        "choices=n reasoning=reasoning_effort output_type=response_format.type"
     ),
 }
 RESPONSES_REQUEST: Final[dict[str, Any]] = {
     **SAMPLING,
-    **asked(max_tokens="max_output_tokens", reasoning="reasoning.effort", output_type="text.format.type"),
+    **asked("max_tokens=max_output_tokens reasoning=reasoning.effort output_type=text.format.type"),
     "previous_response_id": (a.GEN_AI_REQUEST_PREVIOUS_RESPONSE_ID, as_text),
     "conversation": (a.GEN_AI_CONVERSATION_ID, as_text),
     "prompt": {"id": (a.GEN_AI_PROMPT_NAME, as_text), "version": (a.GEN_AI_PROMPT_VERSION, as_text)},
@@ -192,14 +186,14 @@ FETCHED_RESPONSE: Final = Surface(
 EMBEDDINGS: Final = Surface(
     operation="embeddings",
     usage=EMBEDDING_USAGE,
-    request=asked(dimensions="dimensions", encoding_formats="encoding_format"),
+    request=asked("dimensions encoding_formats=encoding_format"),
     inference=False,
     content="openai.text",
 )
 IMAGES: Final = Surface(
     operation="generate_content",
     usage=RESPONSES_USAGE,
-    request=asked(choices="n"),
+    request=asked("choices=n"),
     events=Events(
         kind="type", parts={"image_generation.completed": Part(), "image_edit.completed": Part()}, errors={"error": ()}
     ),

@@ -12,7 +12,7 @@ from typing import Final
 from tracetoll.providers import anthropic, compatible
 from tracetoll.providers.words import Surface, asked
 
-CHAT: Final = replace(compatible.CHAT, request={**compatible.CHAT_REQUEST, **asked(top_k="top_k")})
+CHAT: Final = replace(compatible.CHAT, request={**compatible.CHAT_REQUEST, **asked("top_k")})
 SURFACES: Final = {
     "POST /chat/completions": CHAT,
     "POST /completions": replace(CHAT, operation="text_completion", content="openai.text"),

@@ -41,17 +41,9 @@ USAGE: Final = UsageMap(
     snapshots=True,
 )
 CONFIG: Final = asked(
-    max_tokens="maxOutputTokens",
-    temperature="temperature",
-    top_p="topP",
-    top_k="topK",
-    stop="stopSequences",
-    seed="seed",
-    frequency_penalty="frequencyPenalty",
-    presence_penalty="presencePenalty",
-    choices="candidateCount",
-    output_type="responseMimeType",
-    reasoning="thinkingConfig.thinkingLevel",
+    "max_tokens=maxOutputTokens temperature top_p=topP top_k=topK stop=stopSequences seed "
+    "frequency_penalty=frequencyPenalty presence_penalty=presencePenalty choices=candidateCount "
+    "output_type=responseMimeType reasoning=thinkingConfig.thinkingLevel"
 )
 REASONS: Final = {"STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "content_filter", "RECITATION": "content_filter"}
 GENERATE: Final = Surface(

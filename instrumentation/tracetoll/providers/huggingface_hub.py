@@ -3,8 +3,7 @@
 Sources: the SDK's clients (0.30.2 to 2.4.0), its types of TGI's answers, recorded traffic; semconv reference, 5.5.
 Who serves a chat decides whether a stream has usage without `stream_options`. TGI counts its text only with
 `details=True`, and the prompt only with `decoder_input_details=True`. What has no tokens is told without any.
-
-Longer than 80 lines: it has tasks, TGI's format, and clients that are two.
+Longer than 80 lines: tasks of several kinds, and TGI beside chats.
 """
 
 from __future__ import annotations
@@ -15,7 +14,16 @@ from typing import Final
 from tracetoll import usage as u
 from tracetoll.providers.compatible import CHAT, CHAT_REQUEST, CHAT_USAGE, EMBEDDINGS
 from tracetoll.providers.waists import Body, Function, Response, Waist, first_json
-from tracetoll.providers.words import Answer, Choices, Events, OneOf, Reason, Surface, asked, paths
+from tracetoll.providers.words import (
+    Answer,
+    Choices,
+    Events,
+    OneOf,
+    Reason,
+    Surface,
+    asked,
+    paths,
+)
 from tracetoll.usage import Length
 from tracetoll_semconv import attributes as a
 
@@ -34,14 +42,7 @@ TEXT: Final = Surface(
     usage_if=("parameters", "details"),
     request={
         **CHAT_REQUEST,
-        **asked(
-            max_tokens="parameters.max_new_tokens",
-            temperature="parameters.temperature",
-            top_p="parameters.top_p",
-            top_k="parameters.top_k",
-            seed="parameters.seed",
-            stop="parameters.stop",
-        ),
+        "parameters": asked("max_tokens=max_new_tokens temperature top_p top_k seed stop"),
     },
     answer=Answer(
         usage=paths("details", "usage"),
@@ -79,7 +80,7 @@ SDK: Final = Waist(
     event=first_json,
     error_codes=paths("response.status_code"),
     surfaces={
-        "conversational": CHAT,
+        "conversational": replace(CHAT, attributes={}),
         "text-generation": TEXT,
         "feature-extraction": replace(EMBEDDINGS, usage_if=()),
         "text-to-image": IMAGE,

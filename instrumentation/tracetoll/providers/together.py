@@ -14,7 +14,7 @@ from tracetoll.providers.waists import Body, Function, Response, Waist, at
 from tracetoll.providers.words import Surface, asked, paths
 
 CHAT: Final = replace(
-    compatible.CHAT, request={**compatible.CHAT_REQUEST, **asked(top_k="top_k")}, output_caps=("max_tokens",)
+    compatible.CHAT, request={**compatible.CHAT_REQUEST, **asked("top_k")}, output_caps=("max_tokens",)
 )
 SURFACES: Final = {
     "POST /chat/completions": CHAT,

@@ -57,19 +57,19 @@ class Body:
 
     `form`: "object", a mapping or an SDK's object; "json", a JSON document; "request", an HTTP request of httpx
     whose content is one; "message", one of protocol buffers. `model` is where the model is told, among the
-    arguments, if not in the request. `whole` is an argument that, where it is a mapping, is the request, and the
-    others are not. `defaults` are fields that the arguments may leave out, and where their values stand then;
-    `extra` are arguments with more. `beside` are arguments that are read as
-    if they stood in the request, by the last part of their paths.
+    arguments, if not in the request. `beside` are arguments that are read as if they stood in the request, by the
+    last part of their paths. `whole` is an argument that, where it is a mapping, is the request, and the others are
+    not. `defaults` are fields that the arguments may leave out, and where their values stand then; `extra` are
+    arguments with more.
     """
 
     at: Path = ()
     form: Literal["object", "json", "request", "message"] = "object"
     model: Path = ()
+    beside: tuple[Path, ...] = ()
     whole: str = ""
     defaults: Mapping[str, Path] = field(default_factory=dict)
     extra: tuple[Path, ...] = ()
-    beside: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -191,6 +191,16 @@ def json_at(where: Path = ()) -> Event:
     return event
 
 
+def json_inside(where: Path) -> Event:
+    """Return what reads the JSON text at a path of an object, and an object that has none there as it is."""
+
+    def event(of: object) -> object:
+        told = dig(of, where)
+        return of if told is None else json_of(told)
+
+    return event
+
+
 def first_json(told: object) -> object:
     """Return what a JSON text says; where that is a list, its first element."""
     found = json_of(told)
@@ -208,16 +218,6 @@ def value_at(*where: str) -> Event:
 
     def event(of: object) -> object:
         return dig(of, where)
-
-    return event
-
-
-def json_inside(where: Path) -> Event:
-    """Return what reads the JSON text at a path of an object, and an object that has none there as it is."""
-
-    def event(of: object) -> object:
-        told = dig(of, where)
-        return of if told is None else json_of(told)
 
     return event
 

@@ -95,19 +95,20 @@ _ASKED: Final[Mapping[str, tuple[str, Convert]]] = {
 }
 
 
-def asked(**names: str) -> dict[str, Any]:
+def asked(told: str) -> dict[str, Any]:
     """Return the table of a request from the names that the wire has for what most providers can be asked.
 
-    A name is a dotted path; several, separated by a space, mean the same: `max_tokens="max_tokens maxTokens"`.
+    `told` has words such as `seed`, where the wire has our name, and `max_tokens=config.maxTokens`, where it has
+    another, perhaps inside an object. A name of ours may be there several times.
     """
     table: dict[str, Any] = {}
-    for what, told in names.items():
-        for name in told.split():
-            *above, last = path(name)
-            within = table
-            for key in above:
-                within = within.setdefault(key, {})
-            within[last] = _ASKED[what]
+    for word in told.split():
+        ours, _, wire = word.partition("=")
+        *above, last = path(wire or ours)
+        within = table
+        for key in above:
+            within = within.setdefault(key, {})
+        within[last] = _ASKED[ours]
     return table
 
 
@@ -248,12 +249,12 @@ class Surface:
 
     operation: str
     usage: UsageMap | None = None
-    usage_if: Path | None = None
-    """The field of a request that makes the provider report usage; where it is not set, missing usage is no gap.
-    An empty path: missing usage never is one, whoever serves the model decides."""
     metered: UsageMap | None = None
     """How to read what whoever serves the model has metered, in the response's headers or at `Answer.metered`: it
     stands for what the answer itself does not tell."""
+    usage_if: Path | None = None
+    """The field of a request that makes the provider report usage; where it is not set, missing usage is no gap.
+    An empty path: missing usage never is one, whoever serves the model decides."""
     request: Request = field(default_factory=dict)
     answer: Answer = field(default_factory=Answer)
     events: Events | None = None

@@ -16,7 +16,7 @@ CHAT: Final = replace(compatible.CHAT, output_caps=("max_tokens",))
 # An answer has no id, a chunk of a stream nothing but text.
 COMPLETIONS: Final = Surface(
     operation="text_completion",
-    request=asked(max_tokens="max_tokens", temperature="temperature", top_p="top_p", stop="stop", seed="random_seed"),
+    request=asked("max_tokens temperature top_p stop seed=random_seed"),
     answer=Answer(id=""),
     events=Events(),
     output_caps=("max_tokens",),

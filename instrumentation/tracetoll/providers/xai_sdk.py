@@ -2,8 +2,7 @@
 
 Sources: the SDK's clients and its protocol buffers (1.0.0 to 1.21.0); semconv reference, 5.5. Reasoning is counted
 beside the completion. Chunks of a stream have the usage so far. What server-side tools cost is in the cost only.
-
-Longer than 80 lines: it speaks no format of anybody else's.
+Longer than 80 lines: no two of its methods share a waist.
 """
 
 from __future__ import annotations
@@ -11,8 +10,17 @@ from __future__ import annotations
 from typing import Final
 
 from tracetoll import usage as u
+from tracetoll.providers.compatible import CHAT_REQUEST
 from tracetoll.providers.waists import Body, Function, Response, Waist, message
-from tracetoll.providers.words import Answer, Choices, Events, OneOf, Surface, as_text, asked, paths
+from tracetoll.providers.words import (
+    Answer,
+    Choices,
+    Events,
+    OneOf,
+    Surface,
+    as_text,
+    paths,
+)
 from tracetoll.usage import UsageMap
 from tracetoll_semconv import attributes as a
 
@@ -39,19 +47,7 @@ REASONS: Final = {
 CHAT: Final = Surface(
     operation="chat",
     usage=USAGE,
-    request={
-        **asked(
-            max_tokens="max_tokens",
-            temperature="temperature",
-            top_p="top_p",
-            frequency_penalty="frequency_penalty",
-            presence_penalty="presence_penalty",
-            seed="seed",
-            stop="stop",
-            choices="n",
-        ),
-        "previous_response_id": (a.GEN_AI_REQUEST_PREVIOUS_RESPONSE_ID, as_text),
-    },
+    request={**CHAT_REQUEST, "previous_response_id": (a.GEN_AI_REQUEST_PREVIOUS_RESPONSE_ID, as_text)},
     # `choices` before 1.3 or so.
     answer=Answer(finish=OneOf(tuple(Choices(at, "finish_reason", REASONS) for at in ("outputs", "choices")))),
     events=Events(),

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import importlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from surfaces.ways import LONG, QUESTION, Sdk, Surface, tells_error
 from tracetoll.local_provider import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 KEYS = {"aws_access_key_id": "none", "aws_secret_access_key": "none", "region_name": "us-east-1"}
 BROKEN = "modelStreamErrorException"
 
 
-def client(url: str, asynchronous: bool, attempts: int = 1, **options: Any) -> Any:
-    """Return a client; an asynchronous one has to be entered."""
-    config = importlib.import_module("botocore.config").Config(retries={"total_max_attempts": attempts})
-    settings = {"endpoint_url": url, "config": config, **KEYS, **options}
-    if asynchronous:
-        return importlib.import_module("aiobotocore.session").get_session().create_client("bedrock-runtime", **settings)
-    return importlib.import_module("boto3").client("bedrock-runtime", **settings)
+def client_of(service: str) -> Callable[..., Any]:
+    """Return what makes clients of a service; an asynchronous one has to be entered."""
+
+    def make(url: str, asynchronous: bool, attempts: int = 1, **options: Any) -> Any:
+        config = importlib.import_module("botocore.config").Config(retries={"total_max_attempts": attempts})
+        settings = {"endpoint_url": url, "config": config, **KEYS, **options}
+        if asynchronous:
+            return importlib.import_module("aiobotocore.session").get_session().create_client(service, **settings)
+        return importlib.import_module("boto3").client(service, **settings)
+
+    return make
 
 
 SDK = Sdk(
     name="bedrock",
     module="boto3",
-    client=client,
+    client=client_of("bedrock-runtime"),
     provider="aws.bedrock",
     patched=("botocore.client:BaseClient._make_api_call", "aiobotocore.client:AioBaseClient._make_api_call"),
     error="botocore.exceptions:ClientError",
