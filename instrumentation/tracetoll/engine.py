@@ -54,7 +54,18 @@ _CHECKING: Final = contained("looking at the policy file")
 _PENDING_KEPT: Final = 10_000
 _STARTS_KEPT: Final = 2048
 _PENDING: Final = frozenset(
-    {"queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling", "CREATED", "IN_PROGRESS"}
+    {
+        "queued",
+        "in_progress",
+        "validating",
+        "finalizing",
+        "requires_action",
+        "cancelling",
+        "CREATED",
+        "IN_PROGRESS",
+        "starting",
+        "processing",
+    }
 )
 _RECEIVED: Final = frozenset({"done", "closed", "abandoned"})
 _FAILED: Final = frozenset({"failed", "expired", "FAILED"})
