@@ -27,6 +27,7 @@ from tracetoll.runs import running_agent
 from tracetoll.safety import contained, fault
 from tracetoll.signals import add_standing
 from tracetoll.targets import Target
+from tracetoll.writing import set_attributes
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
@@ -410,7 +411,7 @@ class Engine:
             if recording or self._usage_log.wanted or self._content.in_events:
                 attributes = self._attributes(call, ending)
                 if recording:
-                    span.set_attributes(attributes)
+                    set_attributes(span, attributes)
                     if ending.error is not None:
                         span.set_status(StatusCode.ERROR, self._description(call, ending.error))
                 if self._usage_log.wanted:
