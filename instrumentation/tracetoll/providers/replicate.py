@@ -23,13 +23,13 @@ FETCHED: Final = Surface(
 SDK: Final = Waist(
     name="replicate",
     provider="replicate",
+    key=paths("method", "path"),
+    body=Body(at=("json",), model=("json", "version")),
+    base_url=("self", "_base_url"),
     functions=(
         Function(at="replicate.client:Client._request", result="response"),
         Function(at="replicate.client:Client._async_request", asynchronous=True, result="response"),
     ),
-    key=paths("method", "path"),
-    body=Body(at=("json",), model=("json", "version")),
-    base_url=("self", "_base_url"),
     error_codes=paths("status"),
     surfaces={
         "POST /v1/models/{model}/{model}/predictions": PREDICTION,
