@@ -57,7 +57,7 @@ def _answer(call: Call, result: Any, waist: Waist) -> Any:
         if hasattr(result, "__next__"):
             return passed_on(SyncTap(result, call, waist.event), call, result)
     _take_about(call, result, waist)
-    if waist.event is not None and call.surface.usage is None:
+    if isinstance(result, bytes) and call.surface.usage is None:
         call.close()  # it may be an image; not worth reading
     else:
         call.answered(result if waist.event is None else waist.event(result))

@@ -6,7 +6,10 @@ two apart; other fields that are not set are left out.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _WHOLE_NUMBERS: Final = frozenset({3, 4, 5, 13})
 """FieldDescriptor.TYPE_INT64, TYPE_UINT64, TYPE_INT32 and TYPE_UINT32."""
@@ -34,7 +37,7 @@ def fields_of(message: Any) -> dict[str, Any]:
     return found
 
 
-def with_values(message: Any, changes: dict[str, Any]) -> Any:
+def with_values(message: Any, changes: Mapping[str, Any]) -> Any:
     """Return a copy of a message that has other values."""
     made = type(message)()
     made.CopyFrom(message)

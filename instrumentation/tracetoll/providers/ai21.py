@@ -30,7 +30,7 @@ SDK: Final = Waist(
     body=Body(at=("body",)),
     base_url=("self", "_base_url"),
     error_codes=paths("status_code"),
-    surfaces={"POST /chat/completions": replace(CHAT, attributes={}, output_caps=("max_tokens",))},
+    surfaces={"POST /chat/completions": replace(CHAT, output_caps=("max_tokens",))},
 )
 
 SEAMS: Final = (SDK,)

@@ -22,8 +22,8 @@ BODY: Final = Body(
 )
 SURFACES: Final[dict[str, Surface]] = {
     # The functions have no argument for the other cap, which `model_extras` may hold.
-    "chat": replace(CHAT, attributes={}, output_caps=("max_tokens", "max_completion_tokens")),
-    "embeddings": replace(EMBEDDINGS, attributes={}),
+    "chat": replace(CHAT, output_caps=("max_tokens", "max_completion_tokens")),
+    "embeddings": EMBEDDINGS,
 }
 CLIENTS: Final = ("azure.ai.inference._patch:", False), ("azure.ai.inference.aio._patch:", True)
 STREAMS: Final = "azure.ai.inference.models._patch:"

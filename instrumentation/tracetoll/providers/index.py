@@ -41,6 +41,7 @@ KNOWN: Final[Mapping[str, Sdk]] = {
     "portkey": Sdk("portkey-ai", (1, 10), 2, ("portkey_ai",)),
     "google_genai": Sdk("google-genai", (1, 0), 3, ("google.genai",)),
     "azure_ai_inference": Sdk("azure-ai-inference", (1, 0), 1, ("azure.ai.inference",)),
+    "replicate": Sdk("replicate", (1, 0), 1, ("replicate",)),
     "ai21": Sdk("ai21", (3, 0), 4, ("ai21",)),
     "xai_sdk": Sdk("xai-sdk", (1, 0), 1, ("xai_sdk",)),
     "huggingface_hub": Sdk("huggingface-hub", (0, 30), 2, ("huggingface_hub.inference._client",)),

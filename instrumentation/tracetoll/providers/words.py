@@ -194,7 +194,11 @@ class OneOf:
 # --- answers and events ---------------------------------------------------------------------
 
 PENDING: Final = frozenset(
-    {"queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling", "CREATED", "IN_PROGRESS"}
+    {
+        *("queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling"),
+        *("CREATED", "IN_PROGRESS"),  # Fireworks' batches
+        *("starting", "processing"),  # Replicate
+    }
 )
 
 
