@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -118,3 +119,48 @@ def test_an_interaction_in_the_background_counts_when_it_is_done(
 
     inputs = [(span.attributes or {}).get("gen_ai.usage.input_tokens") for span in instrumented.spans]
     assert [None, provider.handed_out.input_tokens, None] == inputs
+
+
+MESSAGES: list[dict[str, Any]] = [
+    {"setupComplete": {}},
+    {"serverContent": {"modelTurn": {"parts": [{"text": "Two euros"}]}}},
+    {
+        "serverContent": {"turnComplete": True},
+        "usageMetadata": {
+            "promptTokenCount": 10,
+            "responseTokenCount": 6,
+            "thoughtsTokenCount": 2,
+            "totalTokenCount": 18,
+            "responseTokensDetails": [{"modality": "AUDIO", "tokenCount": 6}],
+        },
+    },
+]
+
+
+def test_each_usage_message_of_a_live_session_is_a_call(
+    instrumented: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = pytest.importorskip("websockets.asyncio.server")
+    connect = pytest.importorskip("websockets.asyncio.client").connect
+
+    async def speak(socket: Any) -> None:
+        for message in MESSAGES:
+            if "setupComplete" in message:
+                await socket.recv()
+            await socket.send(json.dumps(message))
+        await socket.wait_closed()
+
+    async def listen() -> int:
+        async with server.serve(speak, "127.0.0.1", 0) as served:
+            port = served.sockets[0].getsockname()[1]
+            # The SDK encrypts, whatever its base URL says.
+            monkeypatch.setattr("google.genai.live.ws_connect", lambda *_, **__: connect(f"ws://127.0.0.1:{port}"))
+            asked = genai.Client(api_key="none")
+            async with asked.aio.live.connect(model="gemini-live") as session:
+                return len([message async for message in session.receive()])
+
+    assert 2 == asyncio.run(listen())
+    told = instrumented.told()
+    assert "generate_content gemini-live" == instrumented.only_span().name
+    assert (10, 8) == (told["gen_ai.usage.input_tokens"], told["gen_ai.usage.output_tokens"])
+    assert (2, 6) == (told["gen_ai.usage.reasoning.output_tokens"], told["gen_ai.usage.audio.output_tokens"])

@@ -313,11 +313,13 @@ class Engine:
     def past_call(self, surface: Surface, target: Target, answer: object, model: str | None = None) -> None:
         """Account for a call that was made earlier, and whose answer is only seen now (a batch's line).
 
-        Each answer counts once, by its id. `model` is the one asked, where the answer does not tell.
+        Each answer counts once, by its id, where it has one. `model` is the one asked, where the answer does not
+        tell.
         """
-        identity = text(get(answer, surface.answer.id)) if answer is not None else None
-        if identity is None or not self._past.add(identity):
-            return
+        if surface.answer.id:
+            identity = text(get(answer, surface.answer.id)) if answer is not None else None
+            if identity is None or not self._past.add(identity):
+                return
         call = self._new(surface, target, {"model": model or get(answer, surface.answer.model)}, streaming=False)
         if call is not None:
             self._begin(call)

@@ -154,7 +154,9 @@ class Parts:
         """Add what the elements tell to `seen`."""
         told: dict[str, int] = {}
         for element in elements(node):
-            name = self.kinds.get(str(get(element, self.kind)).lower())
+            kind = get(element, self.kind)
+            # not str(): an SDK's enum of texts says its own name then
+            name = self.kinds.get(kind.lower() if isinstance(kind, str) else str(kind))
             number = count(get(element, self.number))
             if name is not None and number is not None:
                 told[name] = told.get(name, 0) + number

@@ -97,6 +97,25 @@ IMAGES: Final = Surface(
     attributes={a.GEN_AI_OUTPUT_TYPE: "image"},
 )
 VIDEOS: Final = Surface(operation="generate_content")
+LIVE_INPUTS: Final = by_modality("token_count", **INPUT_BY)
+# What the SDK has made of a message of the Live API; each tells of what was said since the one before it.
+LIVE: Final = Surface(
+    operation="generate_content",
+    usage=UsageMap(
+        fields={
+            "prompt_token_count": u.INPUT,
+            "tool_use_prompt_token_count": u.TOOL_USE_INPUT,
+            "cached_content_token_count": u.CACHE_READ,
+            "response_token_count": u.OUTPUT,
+            "thoughts_token_count": u.REASONING,
+            "prompt_tokens_details": LIVE_INPUTS,
+            "cache_tokens_details": by_modality("token_count", **READ_BY),
+            "response_tokens_details": by_modality("token_count", **OUTPUT_BY),
+        },
+        added=USAGE.added,
+    ),
+    answer=Answer(id="", model="", usage=paths("usage_metadata")),
+)
 COUNT: Final = Surface(operation="count_tokens", metrics=False)
 BATCH: Final = Surface(operation="create_batch", metrics=False)
 FETCHED_BATCH: Final = Surface(

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Final
 
 from tracetoll.providers import interactions
-from tracetoll.providers.gemini import BATCH, COUNT, EMBED, FETCHED_BATCH, GENERATE, IMAGES, VIDEOS
+from tracetoll.providers.gemini import BATCH, COUNT, EMBED, FETCHED_BATCH, GENERATE, IMAGES, LIVE, VIDEOS
 from tracetoll.providers.waists import Body, Function, Response, Waist, json_at
-from tracetoll.providers.words import Stainless, paths
+from tracetoll.providers.words import Observed, Stainless, paths
 
 CLIENT: Final = "google.genai._api_client:BaseApiClient."
 API: Final = Waist(
@@ -81,5 +81,17 @@ OLDER_INTERACTIONS: Final = Stainless(
     error_codes=paths("body.error.code", "code", "status_code"),
     surfaces=interactions.SURFACES,
 )
+# A session of the Live API is one of a model, which only the SDK's own function is told.
+LIVE_SESSIONS: Final = Observed(
+    name="google_genai",
+    modules=("google.genai.live",),
+    classes=("AsyncSession",),
+    method="_receive",
+    provider="gcp.gemini",
+    answers={"usage_metadata": ((), LIVE)},
+    asynchronous=True,
+    typed=False,
+    connects="AsyncLive.connect",
+)
 
-SEAMS: Final = (API, INTERACTIONS, OLDER_INTERACTIONS)
+SEAMS: Final = (API, INTERACTIONS, OLDER_INTERACTIONS, LIVE_SESSIONS)

@@ -365,7 +365,9 @@ class Observed:
 
     `modules` are tried in turn: the place has moved between versions. `answers` maps an event's `type` to
     where in it the answer stands, and the answer's surface; `models` does so for the model in use, which
-    the provider tells once.
+    the provider tells once. Not `typed`: events have no type, and `answers` maps a field that only such an event has.
+    `connects` is a method of the same modules, "Class.method", whose argument `model` names the model of the
+    connections that are made in its context, where the provider does not tell it.
     """
 
     name: str
@@ -375,6 +377,9 @@ class Observed:
     provider: str
     answers: Mapping[str, tuple[Path, Surface]]
     models: Mapping[str, Path] = field(default_factory=dict)
+    asynchronous: bool = False
+    typed: bool = True
+    connects: str = ""
 
 
 Seam = Stainless | Observed
