@@ -17,7 +17,7 @@ in = @set -eu; python="$$($(PYTHON) tools/environment.py $(1))"; bin="$$(dirname
 # Builds the environments of tests/beside.
 beside = for name in beside-current beside-older; do $(PYTHON) tools/environment.py "$$name" >/dev/null; done
 
-.PHONY: help demo test test-newest test-middle test-oldest test-apart test-beside side-by-side lint format bench semconv build
+.PHONY: help demo test test-newest test-middle test-oldest test-apart test-beside side-by-side lint format bench semconv providers build
 
 help:
 	@echo "make demo     an agent against the local provider, its trace as a tree; ARGS='--width 100'"
@@ -27,6 +27,7 @@ help:
 	@echo "make bench    what a call costs, and whether memory grows"
 	@echo "make side-by-side  run beside other packages, and write docs/side-by-side.md"
 	@echo "make semconv  write constants and tables from semconv/registry"
+	@echo "make providers  write docs/providers.md from the provider files"
 	@echo "make build    sdist and wheel, into dist/"
 
 demo:
@@ -57,6 +58,7 @@ lint:
 	"$$bin/ruff" format --check; \
 	"$$bin/mypy"; \
 	"$$python" semconv/generate.py --check; \
+	"$$python" tools/providers.py --check; \
 	if grep -q 'importlinter.contracts' pyproject.toml; then "$$bin/lint-imports"; fi
 
 format:
@@ -68,6 +70,9 @@ bench:
 
 semconv:
 	$(call in,newest) "$$python" semconv/generate.py
+
+providers:
+	$(call in,newest) "$$python" tools/providers.py
 
 build:
 	$(call in,newest) "$$python" -m build --outdir dist

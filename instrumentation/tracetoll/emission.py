@@ -152,5 +152,5 @@ def of_context(tokens: int | None, window: int | None, into: Attributes) -> None
 def of_rate_limits(limits: Limits, into: Attributes) -> None:
     """Add the attributes of rate-limit headers."""
     for (kind, what), value in limits.items():
-        suffix = "reset_seconds" if what == "reset" else what
+        suffix = f"{what}_seconds" if what in ("reset", "period") else what
         into[f"{PREFIX}.rate_limit.{kind}.{suffix}"] = value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import logging
 import os
 import threading
@@ -21,25 +22,19 @@ from tracetoll.instruments import Instruments
 from tracetoll.ledgers import open_ledger
 from tracetoll.limits.sources import Sources
 from tracetoll.limits.travelling import ENTRY
-from tracetoll.observed import ObservedSeam
 from tracetoll.patching import Patches
 from tracetoll.providers.found import found_providers
-from tracetoll.rollup.attach import attach, detach
-from tracetoll.rollup.foreign import Foreign
-from tracetoll.rollup.metrics import TraceMetrics
 from tracetoll.safety import contained
 from tracetoll.signals import Signals
-from tracetoll.stainless import StainlessSeam
 from tracetoll.usage_log import UsageLog
 from tracetoll.version import __version__
-from tracetoll.waist import WaistSeam
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from types import ModuleType
 
     from opentelemetry._logs import LoggerProvider
-    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.metrics import Meter, MeterProvider
     from opentelemetry.trace import TracerProvider
 
     from tracetoll.config import Settings
@@ -52,11 +47,6 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("tracetoll")
 
 SCOPE: Final = "tracetoll"
-_SEAMS: Final[dict[str, Callable[..., StainlessSeam | ObservedSeam | WaistSeam]]] = {
-    "Stainless": StainlessSeam,
-    "Observed": ObservedSeam,
-    "Waist": WaistSeam,
-}
 _INSTRUMENTING: Final = contained("instrumenting")
 _UNINSTRUMENTING: Final = contained("uninstrumenting")
 _ROLLING_UP: Final = contained("adding a roll-up to the tracer provider")
@@ -146,8 +136,7 @@ class Instrumentor:
             )
             self.engine.hold_to(sources)
             if found.rollup:
-                trace_metrics = TraceMetrics(meter) if "traces" in found.metrics else None
-                self._roll_up(self.engine, tracer_provider, trace_metrics)
+                self._roll_up(self.engine, tracer_provider, meter if "traces" in found.metrics else None)
             send_as_baggage(found.baggage_out - {ENTRY}, self.engine.baggage_more)
             runs = instruments if "agents" in found.metrics else None
             agents.connect(agents.Connection(tracer, runs, self.engine.baggage_in))
@@ -169,6 +158,8 @@ class Instrumentor:
         if self.engine is not None:
             with _UNINSTRUMENTING:
                 if self.rollup is not None:
+                    from tracetoll.rollup.attach import detach  # noqa: PLC0415  # it is there
+
                     detach(self.rollup)
                 agents.disconnect()
                 send_as_baggage(())
@@ -191,22 +182,30 @@ class Instrumentor:
             def install(_: ModuleType, name: str = name, installed: list[str] = installed) -> None:
                 if not installed:
                     installed.append(name)
+                    seams = importlib.import_module("tracetoll.seams")  # for whoever uses an SDK
                     for seam in known[name].seams():
-                        _SEAMS[type(seam).__name__](seam, engine, patches.switch).install(patches)
+                        seams.install(seam, engine, patches)
 
             for module in known[name].modules:
                 patches.when_imported(module, install)
 
-    def _roll_up(self, engine: Engine, given: TracerProvider | None, trace_metrics: TraceMetrics | None) -> None:
-        """Add a roll-up to the tracer provider, now or as soon as there is one."""
+    def _roll_up(self, engine: Engine, given: TracerProvider | None, meter: Meter | None) -> None:
+        """Add a roll-up to the tracer provider, now or as soon as there is one; `meter` is for metrics of traces."""
 
         def try_now() -> bool:
             with _ROLLING_UP:
-                found = attach(given if given is not None else trace.get_tracer_provider())
-                if found is not None:
-                    found.connect(Foreign(engine), engine.prices, trace_metrics)
-                    self.rollup = found
-                return found is not None
+                provider = given if given is not None else trace.get_tracer_provider()
+                if not hasattr(provider, "add_span_processor"):
+                    return False
+                # Whoever has such a provider has imported OpenTelemetry's SDK, which takes as long as all of ours.
+                from tracetoll.rollup.attach import attach  # noqa: PLC0415
+                from tracetoll.rollup.foreign import Foreign  # noqa: PLC0415
+                from tracetoll.rollup.metrics import TraceMetrics  # noqa: PLC0415
+
+                self.rollup = attach(provider)
+                if self.rollup is not None:
+                    self.rollup.connect(Foreign(engine), engine.prices, TraceMetrics(meter) if meter else None)
+                return self.rollup is not None
             return True  # it cannot be done, which was logged; calls are counted all the same
 
         if not try_now():

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import wrapt
@@ -334,6 +333,8 @@ def _nano(femto: int) -> int:
 
 @cache
 def _price_version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415  # it takes long to import
+
     return f"genai-prices {version('genai-prices')}"
 
 

@@ -368,6 +368,15 @@ PROMPT_LABEL: Final = "tracetoll.prompt.label"
 PROMPT_TEMPLATE_HASH: Final = "tracetoll.prompt.template_hash"
 """Hash of the prompt template before its variables are filled in."""
 
+RATE_LIMIT_INPUT_IMAGES_LIMIT: Final = "tracetoll.rate_limit.input_images.limit"
+"""Input images that the provider allows in one period."""
+
+RATE_LIMIT_INPUT_IMAGES_REMAINING: Final = "tracetoll.rate_limit.input_images.remaining"
+"""Input images that the provider still allows in the running period."""
+
+RATE_LIMIT_INPUT_IMAGES_RESET_SECONDS: Final = "tracetoll.rate_limit.input_images.reset_seconds"
+"""Seconds until the provider allows all input images again."""
+
 RATE_LIMIT_INPUT_TOKENS_LIMIT: Final = "tracetoll.rate_limit.input_tokens.limit"
 """Input tokens that the provider allows in one period."""
 
@@ -380,6 +389,18 @@ RATE_LIMIT_INPUT_TOKENS_RESET_SECONDS: Final = "tracetoll.rate_limit.input_token
 RATE_LIMIT_KIND: Final = "tracetoll.rate_limit.kind"
 """What the provider's limit counts."""
 
+RATE_LIMIT_MONTHLY_REQUESTS_LIMIT: Final = "tracetoll.rate_limit.monthly_requests.limit"
+"""Requests of the month that the provider allows in one period."""
+
+RATE_LIMIT_MONTHLY_REQUESTS_REMAINING: Final = "tracetoll.rate_limit.monthly_requests.remaining"
+"""Requests of the month that the provider still allows in the running period."""
+
+RATE_LIMIT_MONTHLY_TOKENS_LIMIT: Final = "tracetoll.rate_limit.monthly_tokens.limit"
+"""Tokens of the month that the provider allows in one period."""
+
+RATE_LIMIT_MONTHLY_TOKENS_REMAINING: Final = "tracetoll.rate_limit.monthly_tokens.remaining"
+"""Tokens of the month that the provider still allows in the running period."""
+
 RATE_LIMIT_OUTPUT_TOKENS_LIMIT: Final = "tracetoll.rate_limit.output_tokens.limit"
 """Output tokens that the provider allows in one period."""
 
@@ -389,8 +410,29 @@ RATE_LIMIT_OUTPUT_TOKENS_REMAINING: Final = "tracetoll.rate_limit.output_tokens.
 RATE_LIMIT_OUTPUT_TOKENS_RESET_SECONDS: Final = "tracetoll.rate_limit.output_tokens.reset_seconds"
 """Seconds until the provider allows all output tokens again."""
 
+RATE_LIMIT_PROJECT_REQUESTS_LIMIT: Final = "tracetoll.rate_limit.project_requests.limit"
+"""Requests of the project that the provider allows in one period."""
+
+RATE_LIMIT_PROJECT_REQUESTS_REMAINING: Final = "tracetoll.rate_limit.project_requests.remaining"
+"""Requests of the project that the provider still allows in the running period."""
+
+RATE_LIMIT_PROJECT_REQUESTS_RESET_SECONDS: Final = "tracetoll.rate_limit.project_requests.reset_seconds"
+"""Seconds until the provider allows all requests of the project again."""
+
+RATE_LIMIT_PROJECT_TOKENS_LIMIT: Final = "tracetoll.rate_limit.project_tokens.limit"
+"""Tokens of the project that the provider allows in one period."""
+
+RATE_LIMIT_PROJECT_TOKENS_REMAINING: Final = "tracetoll.rate_limit.project_tokens.remaining"
+"""Tokens of the project that the provider still allows in the running period."""
+
+RATE_LIMIT_PROJECT_TOKENS_RESET_SECONDS: Final = "tracetoll.rate_limit.project_tokens.reset_seconds"
+"""Seconds until the provider allows all tokens of the project again."""
+
 RATE_LIMIT_REQUESTS_LIMIT: Final = "tracetoll.rate_limit.requests.limit"
 """Requests that the provider allows in one period."""
+
+RATE_LIMIT_REQUESTS_PERIOD_SECONDS: Final = "tracetoll.rate_limit.requests.period_seconds"
+"""Length of the period that the provider's limit of requests is for, in seconds."""
 
 RATE_LIMIT_REQUESTS_REMAINING: Final = "tracetoll.rate_limit.requests.remaining"
 """Requests that the provider still allows in the running period."""
@@ -401,11 +443,23 @@ RATE_LIMIT_REQUESTS_RESET_SECONDS: Final = "tracetoll.rate_limit.requests.reset_
 RATE_LIMIT_TOKENS_LIMIT: Final = "tracetoll.rate_limit.tokens.limit"
 """Tokens that the provider allows in one period."""
 
+RATE_LIMIT_TOKENS_PERIOD_SECONDS: Final = "tracetoll.rate_limit.tokens.period_seconds"
+"""Length of the period that the provider's limit of tokens is for, in seconds."""
+
 RATE_LIMIT_TOKENS_REMAINING: Final = "tracetoll.rate_limit.tokens.remaining"
 """Tokens that the provider still allows in the running period."""
 
 RATE_LIMIT_TOKENS_RESET_SECONDS: Final = "tracetoll.rate_limit.tokens.reset_seconds"
 """Seconds until the provider allows all tokens again."""
+
+RATE_LIMIT_USAGE_BASED_TOKENS_LIMIT: Final = "tracetoll.rate_limit.usage_based_tokens.limit"
+"""Tokens that are charged by use that the provider allows in one period."""
+
+RATE_LIMIT_USAGE_BASED_TOKENS_REMAINING: Final = "tracetoll.rate_limit.usage_based_tokens.remaining"
+"""Tokens that are charged by use that the provider still allows in the running period."""
+
+RATE_LIMIT_USAGE_BASED_TOKENS_RESET_SECONDS: Final = "tracetoll.rate_limit.usage_based_tokens.reset_seconds"
+"""Seconds until the provider allows all tokens that are charged by use again."""
 
 REMOTE_CACHE_READ_INPUT_TOKENS: Final = "tracetoll.remote.cache_read.input_tokens"
 """Input tokens of theirs that came from a cache."""

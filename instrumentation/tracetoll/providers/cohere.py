@@ -1,7 +1,8 @@
 """cohere 5, 6 and 7: its first and second API.
 
-Sources: the SDK's sources and types (5.5.8 to 7.3), recorded traffic; semconv reference, 4.5 and 5.5. What is billed
+Sources: the SDK's sources and types (5.11 to 7.3), recorded traffic; semconv reference, 4.5 and 5.5. What is billed
 counts, not what was consumed; `cached_tokens` are a part of the latter, so they are not told as read from a cache.
+Longer than others: two APIs say the same in different places, and both ask from threads and generators.
 """
 
 from __future__ import annotations
@@ -10,21 +11,7 @@ from typing import Any, Final
 
 from tracetoll import usage as u
 from tracetoll.providers.waists import Body, Function, Handed, Waist
-from tracetoll.providers.words import (
-    Answer,
-    Choices,
-    Events,
-    Part,
-    Reason,
-    Surface,
-    as_count,
-    as_float,
-    as_int,
-    as_output_type,
-    as_texts,
-    more_than_one,
-    paths,
-)
+from tracetoll.providers.words import Answer, Choices, Events, Part, Reason, Surface, as_count, asked, paths
 from tracetoll.usage import UsageMap
 from tracetoll_semconv import attributes as a
 
@@ -47,18 +34,14 @@ CONSUMED: Final = {
         "output_tokens": (a.USAGE_CONSUMED_OUTPUT_TOKENS, as_count),
     }
 }
-REQUEST: Final[dict[str, Any]] = {
-    "max_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-    "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
-    "p": (a.GEN_AI_REQUEST_TOP_P, as_float),
-    "k": (a.GEN_AI_REQUEST_TOP_K, as_int),
-    "stop_sequences": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
-    "seed": (a.GEN_AI_REQUEST_SEED, as_int),
-    "frequency_penalty": (a.GEN_AI_REQUEST_FREQUENCY_PENALTY, as_float),
-    "presence_penalty": (a.GEN_AI_REQUEST_PRESENCE_PENALTY, as_float),
-    "num_generations": (a.GEN_AI_REQUEST_CHOICE_COUNT, more_than_one),
-    "response_format": {"type": (a.GEN_AI_OUTPUT_TYPE, as_output_type)},
-}
+REQUEST: Final = asked(
+    "max_tokens temperature seed frequency_penalty presence_penalty",
+    top_p="p",
+    top_k="k",
+    stop="stop_sequences",
+    choices="num_generations",
+    output_type="response_format.type",
+)
 REASONS: Final = {
     "COMPLETE": "stop",
     "STOP_SEQUENCE": "stop",
@@ -107,10 +90,7 @@ META: Final = Answer(usage=paths("meta"))
 EMBED: Final = Surface(
     operation="embeddings",
     usage=USAGE,
-    request={
-        "output_dimension": (a.GEN_AI_EMBEDDINGS_DIMENSION_COUNT, as_int),
-        "embedding_types": (a.GEN_AI_REQUEST_ENCODING_FORMATS, as_texts),
-    },
+    request=asked(dimensions="output_dimension", encoding_formats="embedding_types"),
     answer=META,
     inference=False,
 )

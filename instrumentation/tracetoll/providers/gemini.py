@@ -1,29 +1,16 @@
 """Gemini's wire format: what Google's own SDKs, on Gemini and on Vertex AI, have in common.
 
 Sources: ai.google.dev/api and the types of google-genai 3.6.1; semconv reference, 5.4. Gemini counts thoughts
-beside the candidates, and what its tools brought beside the prompt.
+beside the candidates, and what its tools brought beside the prompt. Longer than others: it is told by modality.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from tracetoll import usage as u
-from tracetoll.providers.words import (
-    Answer,
-    Choices,
-    Events,
-    Surface,
-    as_float,
-    as_int,
-    as_output_type,
-    as_text,
-    as_texts,
-    more_than_one,
-    paths,
-)
+from tracetoll.providers.words import Answer, Choices, Events, Surface, asked, paths
 from tracetoll.usage import Parts, UsageMap
-from tracetoll_semconv import attributes as a
 
 
 def by_modality(*names: str) -> Parts:
@@ -53,19 +40,19 @@ USAGE: Final = UsageMap(
     added={u.TOOL_USE_INPUT: u.INPUT, u.REASONING: u.OUTPUT},
     snapshots=True,
 )
-CONFIG: Final[dict[str, Any]] = {
-    "maxOutputTokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-    "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
-    "topP": (a.GEN_AI_REQUEST_TOP_P, as_float),
-    "topK": (a.GEN_AI_REQUEST_TOP_K, as_int),
-    "stopSequences": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
-    "seed": (a.GEN_AI_REQUEST_SEED, as_int),
-    "frequencyPenalty": (a.GEN_AI_REQUEST_FREQUENCY_PENALTY, as_float),
-    "presencePenalty": (a.GEN_AI_REQUEST_PRESENCE_PENALTY, as_float),
-    "candidateCount": (a.GEN_AI_REQUEST_CHOICE_COUNT, more_than_one),
-    "responseMimeType": (a.GEN_AI_OUTPUT_TYPE, as_output_type),
-    "thinkingConfig": {"thinkingLevel": (a.GEN_AI_REQUEST_REASONING_LEVEL, as_text)},
-}
+CONFIG: Final = asked(
+    max_tokens="maxOutputTokens",
+    temperature="temperature",
+    top_p="topP",
+    top_k="topK",
+    stop="stopSequences",
+    seed="seed",
+    frequency_penalty="frequencyPenalty",
+    presence_penalty="presencePenalty",
+    choices="candidateCount",
+    output_type="responseMimeType",
+    reasoning="thinkingConfig.thinkingLevel",
+)
 REASONS: Final = {"STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "content_filter", "RECITATION": "content_filter"}
 GENERATE: Final = Surface(
     operation="generate_content",

@@ -2,7 +2,8 @@
 
 Sources: the SDK's sources and types (1.0 to 3.7), recorded traffic, docs.mistral.ai; semconv reference, 5.5. All its
 surfaces but the websockets pass through two methods. Conversations count what connectors brought beside the prompt:
-188 + 7112 + 55 = 7355 tokens (docs.mistral.ai/agents/connectors/websearch, read 2026-11).
+188 + 7112 + 55 = 7355 tokens (docs.mistral.ai/agents/connectors/websearch, read 2026-11). Longer than others for
+what there is beside chat: conversations, documents, sound.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from dataclasses import replace
 from typing import Final
 
 from tracetoll import usage as u
-from tracetoll.providers.openai import CHAT_REQUEST, CHAT_USAGE, EMBEDDING_REQUEST, MODERATION, RESPONSES, TOKEN_COUNT
+from tracetoll.providers.compatible import CHAT_REQUEST, CHAT_USAGE, RESPONSES
+from tracetoll.providers.openai import MODERATION, TOKEN_COUNT
 from tracetoll.providers.waists import Body, Function, Waist
-from tracetoll.providers.words import Answer, Choices, Events, Part, Surface, as_int, as_text, paths
+from tracetoll.providers.words import Answer, Choices, Events, Part, Surface, as_text, asked, paths
 from tracetoll.usage import UsageMap
 from tracetoll_semconv import attributes as a
 
@@ -24,7 +26,7 @@ CHAT: Final = Surface(
     usage=USAGE,
     request={
         **CHAT_REQUEST,
-        "random_seed": (a.GEN_AI_REQUEST_SEED, as_int),
+        **asked(seed="random_seed"),
         "agent_id": (a.GEN_AI_AGENT_ID, as_text),
         "service_tier": (a.SERVICE_TIER, as_text),
     },
@@ -59,7 +61,7 @@ CONVERSATION: Final = Surface(
 EMBED: Final = Surface(
     operation="embeddings",
     usage=replace(USAGE, total_is_input=True),
-    request={**EMBEDDING_REQUEST, "output_dimension": (a.GEN_AI_EMBEDDINGS_DIMENSION_COUNT, as_int)},
+    request=asked(dimensions="output_dimension", encoding_formats="encoding_format"),
     inference=False,
 )
 PAGES: Final = Surface(
@@ -106,7 +108,7 @@ API: Final = Waist(
         "POST /conversations": CONVERSATION,
         "POST /conversations/{id}": CONVERSATION,
         "POST /conversations/{id}/restart": CONVERSATION,
-        "POST /responses": replace(RESPONSES, attributes={}, billed="now"),
+        "POST /responses": replace(RESPONSES, billed="now"),
         "POST /responses/input_tokens": TOKEN_COUNT,
         "POST /embeddings": EMBED,
         "POST /ocr": PAGES,

@@ -7,41 +7,16 @@ methods of a client that it makes when it is imported, so they pass through the 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from tracetoll import usage as u
 from tracetoll.providers.waists import Body, Function, Waist
-from tracetoll.providers.words import (
-    Answer,
-    Events,
-    Reason,
-    Surface,
-    as_count,
-    as_float,
-    as_int,
-    as_output_type,
-    as_text,
-    as_texts,
-    paths,
-)
+from tracetoll.providers.words import Answer, Events, Reason, Surface, asked, paths
 from tracetoll.usage import UsageMap
-from tracetoll_semconv import attributes as a
 
 USAGE: Final = UsageMap(fields={"prompt_eval_count": u.INPUT, "eval_count": u.OUTPUT})
-REQUEST: Final[dict[str, Any]] = {
-    "format": (a.GEN_AI_OUTPUT_TYPE, as_output_type),
-    "think": (a.GEN_AI_REQUEST_REASONING_LEVEL, as_text),
-    "options": {
-        "num_predict": (a.GEN_AI_REQUEST_MAX_TOKENS, as_count),
-        "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
-        "top_p": (a.GEN_AI_REQUEST_TOP_P, as_float),
-        "top_k": (a.GEN_AI_REQUEST_TOP_K, as_int),
-        "seed": (a.GEN_AI_REQUEST_SEED, as_int),
-        "stop": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
-        "frequency_penalty": (a.GEN_AI_REQUEST_FREQUENCY_PENALTY, as_float),
-        "presence_penalty": (a.GEN_AI_REQUEST_PRESENCE_PENALTY, as_float),
-    },
-}
+SAME: Final = "temperature top_p top_k stop seed frequency_penalty presence_penalty"
+REQUEST: Final = {**asked(output_type="format", reasoning="think"), "options": asked(SAME, max_tokens="num_predict")}
 ANSWER: Final = Answer(id="", usage=paths(""), finish=Reason(("done_reason",)))
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from tracetoll.reading import Path, count, dig, elements, encodable, get, items, path, text, view
+from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
     from tracetoll.usage import UsageMap
@@ -66,14 +67,49 @@ def unless_auto(value: Any) -> str | None:
 
 
 def as_output_type(value: Any) -> str | None:
-    """Return upstream's output type for a response format: text or json."""
+    """Return upstream's output type for a response format: text or json; it may be a media type."""
     if not isinstance(value, str):
         return None
-    return "json" if value.startswith("json") else "text" if value == "text" else None
+    if value.removeprefix("application/").startswith("json"):
+        return "json"
+    return "text" if value in ("text", "text/plain") else None
 
 
 # A rule is an attribute and how a value becomes one, or a table for a nested object.
 Request = Mapping[str, "tuple[str, Convert] | Request"]
+
+_ASKED: Final[Mapping[str, tuple[str, Convert]]] = {
+    "max_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_count),
+    "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
+    "top_p": (a.GEN_AI_REQUEST_TOP_P, as_float),
+    "top_k": (a.GEN_AI_REQUEST_TOP_K, as_int),
+    "stop": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
+    "seed": (a.GEN_AI_REQUEST_SEED, as_int),
+    "frequency_penalty": (a.GEN_AI_REQUEST_FREQUENCY_PENALTY, as_float),
+    "presence_penalty": (a.GEN_AI_REQUEST_PRESENCE_PENALTY, as_float),
+    "choices": (a.GEN_AI_REQUEST_CHOICE_COUNT, more_than_one),
+    "output_type": (a.GEN_AI_OUTPUT_TYPE, as_output_type),
+    "reasoning": (a.GEN_AI_REQUEST_REASONING_LEVEL, as_text),
+    "dimensions": (a.GEN_AI_EMBEDDINGS_DIMENSION_COUNT, as_int),
+    "encoding_formats": (a.GEN_AI_REQUEST_ENCODING_FORMATS, as_texts),
+}
+
+
+def asked(same: str = "", **names: str) -> dict[str, Any]:
+    """Return the table of a request from the names that the wire has for what most providers can be asked.
+
+    A name is a dotted path; several, separated by a space, mean the same: `max_tokens="max_tokens maxTokens"`.
+    `same` are those that the wire calls as we do, separated by spaces.
+    """
+    table: dict[str, Any] = {}
+    for what, told in ({name: name for name in same.split()} | names).items():
+        for name in told.split():
+            *above, last = path(name)
+            within = table
+            for key in above:
+                within = within.setdefault(key, {})
+            within[last] = _ASKED[what]
+    return table
 
 
 # --- how a finish reason is told ------------------------------------------------------------

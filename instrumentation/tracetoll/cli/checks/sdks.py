@@ -41,8 +41,8 @@ def check_sdks() -> Section:
             instrumentor.uninstrument()
     section.attention += [warning for warning in warnings if warning.startswith("tracetoll failed")]
     if not any(row[1] for row in section.rows):
-        names = " or ".join(f"pip install {sdk.distribution}" for sdk in KNOWN.values())
-        section.attention.append(f"no provider SDK is installed, so there is nothing to count: {names}")
+        names = ", ".join(sdk.distribution for sdk in KNOWN.values())
+        section.attention.append(f"no provider SDK is installed, so there is nothing to count; counted are {names}")
     return section
 
 
