@@ -1,6 +1,6 @@
 """cohere 5, 6 and 7: its first and second API.
 
-Sources: the SDK's sources and types (5.11.4 to 7.3), recorded traffic; semconv reference, 4.5 and 5.5. What is billed
+Sources: the SDK's sources and types (5.18 to 7.3), recorded traffic; semconv reference, 4.5 and 5.5. What is billed
 counts, not what was consumed; `cached_tokens` are a part of the latter, so they are not told as read from a cache.
 Longer than others: two APIs say the same in different places, and both ask from threads and generators.
 """
