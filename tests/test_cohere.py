@@ -49,7 +49,6 @@ def test_what_was_consumed_stands_for_what_is_not_billed(
     assert (90, 4) == (told["gen_ai.usage.input_tokens"], told["gen_ai.usage.output_tokens"])
 
 
-@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning")  # the SDK's own merging of batches
 @pytest.mark.parametrize("case", cases((FIRST_EMBEDDINGS,), both("whole")))
 def test_batches_asked_from_threads_belong_to_the_caller(
     case: Case, provider: LocalProvider, instrumented: Telemetry

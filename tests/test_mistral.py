@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from surfaces import MESSAGES, Case, both, cases, each, inside, run
 from surfaces.sdks.mistral import CHAT, CONVERSATION, HOME
+from surfaces.ways import major
 
 from tracetoll import Limit, limits
 from tracetoll.local_provider import Reply
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from tracetoll.local_provider import LocalProvider
 
+HTTP = "httpx2" if major("mistralai") >= 3 else "httpx"
 own_spans = pytest.mark.skipif(HOME == "mistralai", reason="mistralai 1 has no spans of its own")
 
 
@@ -62,7 +65,8 @@ def test_the_client_for_azure_is_counted(module: str, provider: LocalProvider, i
     if module != "mistralai_azure":
         options = {"api_key": "none", "server_url": f"{provider.url}/mistral/v1"}
 
-    with sdk.MistralAzure(**options) as of:
+    with contextlib.closing(importlib.import_module(HTTP).Client()) as http:
+        of = sdk.MistralAzure(**options, client=http)
         of.chat.complete(model="mistral-small-2503", messages=MESSAGES)
 
     assert provider.handed_out.output_tokens == instrumented.told()["gen_ai.usage.output_tokens"]

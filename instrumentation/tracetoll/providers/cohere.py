@@ -1,6 +1,6 @@
 """cohere 5, 6 and 7: its first and second API.
 
-Sources: the SDK's sources and types (5.5.8 to 7.3), recorded traffic; semconv reference, 4.5 and 5.5. What is billed
+Sources: the SDK's sources and types (5.18 to 7.3), recorded traffic; semconv reference, 4.5 and 5.5. What is billed
 counts, not what was consumed; `cached_tokens` are a part of the latter, so they are not told as read from a cache.
 Longer than 80 lines: two APIs with shapes of their own, and what is billed beside what is consumed.
 """
@@ -19,8 +19,6 @@ from tracetoll.providers.words import (
     Reason,
     Surface,
     as_count,
-    as_int,
-    as_texts,
     asked,
     paths,
 )
@@ -98,10 +96,7 @@ META: Final = Answer(usage=paths("meta"))
 EMBED: Final = Surface(
     operation="embeddings",
     usage=USAGE,
-    request={
-        "output_dimension": (a.GEN_AI_EMBEDDINGS_DIMENSION_COUNT, as_int),
-        "embedding_types": (a.GEN_AI_REQUEST_ENCODING_FORMATS, as_texts),
-    },
+    request=asked("dimensions=output_dimension encoding_formats=embedding_types"),
     answer=META,
     inference=False,
 )

@@ -60,7 +60,7 @@ KNOWN: Final[Mapping[str, Sdk]] = {
             "mistralai.gcp.client.basesdk",
         ),
     ),
-    "cohere": Sdk("cohere", (5, 5, 8), 7, ("cohere",)),
+    "cohere": Sdk("cohere", (5, 18), 7, ("cohere",)),
     "ollama": Sdk("ollama", (0, 4), 0, ("ollama",)),
-    "voyage": Sdk("voyageai", (0, 3), 0, ("voyageai",)),
+    "voyage": Sdk("voyageai", (0, 3, 7), 0, ("voyageai",)),
 }

@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Final
 
 from tracetoll import usage as u
-from tracetoll.providers.compatible import CHAT_REQUEST, CHAT_USAGE, EMBEDDINGS, RESPONSES
+from tracetoll.providers.compatible import CHAT_REQUEST, CHAT_USAGE, RESPONSES
 from tracetoll.providers.openai import MODERATION, TOKEN_COUNT
 from tracetoll.providers.waists import Body, Function, Waist
-from tracetoll.providers.words import Answer, Choices, Events, Part, Surface, as_int, as_text, paths
+from tracetoll.providers.words import Answer, Choices, Events, Part, Surface, as_text, asked, paths
 from tracetoll.usage import UsageMap
 from tracetoll_semconv import attributes as a
 
@@ -26,7 +26,7 @@ CHAT: Final = Surface(
     usage=USAGE,
     request={
         **CHAT_REQUEST,
-        "random_seed": (a.GEN_AI_REQUEST_SEED, as_int),
+        **asked("seed=random_seed"),
         "agent_id": (a.GEN_AI_AGENT_ID, as_text),
         "service_tier": (a.SERVICE_TIER, as_text),
     },
@@ -61,7 +61,7 @@ CONVERSATION: Final = Surface(
 EMBED: Final = Surface(
     operation="embeddings",
     usage=replace(USAGE, total_is_input=True),
-    request={**EMBEDDINGS.request, "output_dimension": (a.GEN_AI_EMBEDDINGS_DIMENSION_COUNT, as_int)},
+    request=asked("dimensions=output_dimension encoding_formats=encoding_format"),
     inference=False,
 )
 PAGES: Final = Surface(
@@ -108,7 +108,7 @@ API: Final = Waist(
         "POST /conversations": CONVERSATION,
         "POST /conversations/{id}": CONVERSATION,
         "POST /conversations/{id}/restart": CONVERSATION,
-        "POST /responses": replace(RESPONSES, attributes={}, billed="now"),
+        "POST /responses": replace(RESPONSES, billed="now"),
         "POST /responses/input_tokens": TOKEN_COUNT,
         "POST /embeddings": EMBED,
         "POST /ocr": PAGES,

@@ -8,7 +8,7 @@ Longer than 80 lines: two shapes of request.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from tracetoll import usage as u
 from tracetoll.providers.waists import Body, Function, Waist
@@ -22,7 +22,6 @@ from tracetoll.providers.words import (
     paths,
 )
 from tracetoll.usage import UsageMap
-from tracetoll_semconv import attributes as a
 
 USAGE: Final = UsageMap(fields={"prompt_eval_count": u.INPUT, "eval_count": u.OUTPUT})
 OPTIONS: Final = asked("temperature top_p top_k seed stop frequency_penalty presence_penalty")

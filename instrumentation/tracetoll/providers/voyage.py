@@ -6,13 +6,13 @@ that run in the application's own process are no calls. No header of an answer r
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from tracetoll import usage as u
 from tracetoll.providers.waists import Asks, Function, Waist
-from tracetoll.providers.words import Answer, Surface, as_int, as_texts, paths
+from tracetoll.providers.words import Answer, Surface, asked, paths
 from tracetoll.usage import UsageMap
-from tracetoll_semconv import attributes as a
 
 EMBED: Final = Surface(
     operation="embeddings",
@@ -24,14 +24,11 @@ EMBED: Final = Surface(
             "video_pixels": u.VIDEO_PIXELS,
         }
     ),
-    request={
-        "output_dimension": (a.GEN_AI_EMBEDDINGS_DIMENSION_COUNT, as_int),
-        "output_dtype": (a.GEN_AI_REQUEST_ENCODING_FORMATS, as_texts),
-    },
+    request=asked("dimensions=output_dimension encoding_formats=output_dtype"),
     answer=Answer(id="", usage=paths("")),
     inference=False,
 )
-RERANK: Final = Surface(operation="rerank", usage=EMBED.usage, answer=EMBED.answer, inference=False)
+RERANK: Final = replace(EMBED, operation="rerank", usage=UsageMap(fields={"total_tokens": u.INPUT}), request={})
 SURFACES: Final = {"embed": EMBED, "multimodal_embed": EMBED, "contextualized_embed": EMBED, "rerank": RERANK}
 API: Final = Waist(
     name="voyage",

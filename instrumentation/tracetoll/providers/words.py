@@ -79,7 +79,7 @@ def as_output_type(value: Any) -> str | None:
 Request = Mapping[str, "tuple[str, Convert] | Request"]
 
 _ASKED: Final[Mapping[str, tuple[str, Convert]]] = {
-    "max_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
+    "max_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_count),
     "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
     "top_p": (a.GEN_AI_REQUEST_TOP_P, as_float),
     "top_k": (a.GEN_AI_REQUEST_TOP_K, as_int),

@@ -34,7 +34,7 @@ SDK = Sdk(
     ),
     error="mistralai.models:SDKError" if HOME == "mistralai" else "mistralai.client.errors:SDKError",
     rejected=lambda status: Reply(status, json={"object": "error", "message": "No such toll", "type": "bad_toll"}),
-    retrying={"retrying": True},
+    retrying={"retrying": True} if HOME != "mistralai" else None,
     async_name="{}_async",
     stream_can=frozenset({"with", "response"}),
 )
@@ -69,9 +69,9 @@ FIM = Surface(
     sdk="mistral",
     method="fim.complete",
     path="/fim/completions",
-    arguments={"model": "codestral-latest", "prompt": "def toll(", "max_tokens": 8},
+    arguments={"model": "codestral-latest", "prompt": "def toll(", "max_tokens": 8, "top_p": 0.75},
     operation="text_completion",
-    span={"gen_ai.request.max_tokens": 8},
+    span={"gen_ai.request.max_tokens": 8, "gen_ai.request.top_p": 0.75},
     finish=("length",),
     streams="fim.stream",
 )
