@@ -17,17 +17,15 @@ from tracetoll.providers.words import (
     Events,
     Reason,
     Surface,
-    as_count,
     asked,
     paths,
 )
 from tracetoll.usage import UsageMap
 
 USAGE: Final = UsageMap(fields={"prompt_eval_count": u.INPUT, "eval_count": u.OUTPUT})
-OPTIONS: Final = asked("temperature top_p top_k seed stop frequency_penalty presence_penalty")
-REQUEST: Final[dict[str, Any]] = {
+REQUEST: Final = {
     **asked("output_type=format reasoning=think"),
-    "options": {**OPTIONS, "num_predict": (a.GEN_AI_REQUEST_MAX_TOKENS, as_count)},
+    "options": asked("max_tokens=num_predict temperature top_p top_k seed stop frequency_penalty presence_penalty"),
 }
 ANSWER: Final = Answer(id="", usage=paths(""), finish=Reason(("done_reason",)))
 
