@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.error import URLError
@@ -28,13 +29,15 @@ import binaries
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
 
 CONFIG: Final = binaries.CONFIG
 LOOPBACK: Final = "127.0.0.1"
 READY_WITHIN_S: Final = 120.0
 POLL_S: Final = 0.05
+PORTS: Final = (20_000, 12_000)
+"""The first of those that are tried, and how many there are."""
 MOST_SECONDS: Final = 8 * 3600
 
 direct: Final = build_opener(ProxyHandler({}))
@@ -42,10 +45,28 @@ direct: Final = build_opener(ProxyHandler({}))
 
 
 def free_ports(number: int) -> list[int]:
-    """Return ports of 127.0.0.1 that nobody uses at the moment, all different."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server((LOOPBACK, 0))) for _ in range(number)]
-        return [one.getsockname()[1] for one in sockets]
+    """Return ports of 127.0.0.1 that nobody uses at the moment; this process never gets one of them again.
+
+    They are below those that Linux gives to connections, so that none of these takes one before its program does.
+    """
+    return list(islice(filter(_is_free, _ports), number))
+
+
+def _ports_in_turn() -> Iterator[int]:
+    """Yield all ports that may be taken, each once; processes that run side by side begin far from each other."""
+    first, number = PORTS
+    start = os.getpid() * 389
+    yield from (first + (start + step) % number for step in range(number))
+
+
+def _is_free(port: int) -> bool:
+    with suppress(OSError):
+        socket.create_server((LOOPBACK, port)).close()
+        return True
+    return False
+
+
+_ports: Final = _ports_in_turn()
 
 
 def get(url: str, timeout_s: float = 5.0) -> bytes:
