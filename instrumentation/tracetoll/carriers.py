@@ -82,8 +82,11 @@ def fail(call: Call, error: BaseException, waist: Waist) -> None:
 
 
 def _first(call: Call, result: Any, waist: Waist) -> Any:
-    """Take the first part of a tuple."""
-    return (_answer(call, result[0], waist), *result[1:])
+    """Take the first part of a tuple, whose events the SDK wraps: a tap ends with its call at once if forgotten."""
+    first, *others = result
+    if call.streaming and hasattr(first, "__anext__"):
+        return (AsyncTap(first, call, waist.event), *others)
+    return (_answer(call, first, waist), *others)
 
 
 def _iterating(call: Call, result: Any, waist: Waist) -> Any:
