@@ -17,13 +17,13 @@ in = @set -eu; python="$$($(PYTHON) tools/environment.py $(1))"; bin="$$(dirname
 # Builds the environments of tests/beside.
 beside = for name in beside-current beside-older; do $(PYTHON) tools/environment.py "$$name" >/dev/null; done
 
-.PHONY: help demo test test-newest test-middle test-oldest test-beside test-ops side-by-side lint format bench semconv build \
-	collector jaeger stack
+.PHONY: help demo test test-newest test-middle test-oldest test-apart test-beside test-ops side-by-side lint format bench \
+	semconv providers build collector jaeger stack
 
 help:
 	@echo "make demo     an agent against the local provider, its trace as a tree; ARGS='--width 100'"
-	@echo "make test     lint, then the tests against the newest, a middle and the oldest provider SDKs, beside others,"
-	@echo "              and with a real collector, Jaeger and Prometheus where they can be had"
+	@echo "make test     lint, then the tests against the newest, a middle and the oldest provider SDKs, some apart, beside"
+	@echo "              others, and with a real collector, Jaeger and Prometheus where they can be had"
 	@echo "make stack    collector, Jaeger and Prometheus on this machine, until Ctrl-C; ARGS=--demo sends the demo through"
 	@echo "make collector, make jaeger   build them with Go, once for this machine"
 	@echo "make lint     ruff, mypy --strict, import direction, generated files"
@@ -31,18 +31,24 @@ help:
 	@echo "make bench    what a call costs, and whether memory grows"
 	@echo "make side-by-side  run beside other packages, and write docs/side-by-side.md"
 	@echo "make semconv  write constants and tables from semconv/registry"
+	@echo "make providers  write docs/providers.md and docs/comparison.md"
 	@echo "make build    sdist and wheel, into dist/"
 
 demo:
 	$(call in,newest) "$$bin/tracetoll" demo $(ARGS)
 
-test: lint test-newest test-middle test-oldest test-beside test-ops
+test: lint test-newest test-middle test-oldest test-apart test-beside test-ops
 
 test-newest:
 	$(call in,newest) echo "== tests, newest SDKs"; "$$python" $(PYTEST) --ignore tests/beside --ignore tests/ops $(ARGS)
 
 test-middle test-oldest: test-%:
 	$(call in,$*) echo "== tests, $* SDKs"; "$$python" $(PYTEST) $(ARGS) $(SDK_TESTS)
+
+# 5 is pytest's word for no tests.
+test-apart:
+	$(call in,apart) echo "== tests, SDKs that need an environment apart"; \
+	"$$python" $(PYTEST) --apart $(ARGS) $(SDK_TESTS) || test $$? = 5
 
 test-beside:
 	$(call in,newest) $(beside); echo "== tests, beside other packages"; "$$python" $(PYTEST) $(ARGS) tests/beside
@@ -67,7 +73,10 @@ lint:
 	"$$bin/ruff" check; \
 	"$$bin/ruff" format --check; \
 	"$$bin/mypy"; \
+	"$$bin/mypy" examples/acme_provider/acme_llm; \
 	"$$python" semconv/generate.py --check; \
+	"$$python" tools/providers.py --check; \
+	"$$python" tools/comparison.py --check; \
 	if grep -q 'importlinter.contracts' pyproject.toml; then "$$bin/lint-imports"; fi
 
 format:
@@ -79,6 +88,9 @@ bench:
 
 semconv:
 	$(call in,newest) "$$python" semconv/generate.py
+
+providers:
+	$(call in,newest) "$$python" tools/providers.py; "$$python" tools/comparison.py
 
 build:
 	$(call in,newest) "$$python" -m build --outdir dist

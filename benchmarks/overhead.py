@@ -196,7 +196,7 @@ def _chat_surface() -> Any:
 
 
 def _target() -> Any:
-    from tracetoll.engine import Target  # noqa: PLC0415
+    from tracetoll.targets import Target  # noqa: PLC0415
 
     return Target("openai", "api.openai.com", None)
 

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from hypothesis import strategies as st
 
 from tracetoll import Limit
-from tracetoll.engine import Target
 from tracetoll.limits.estimate import size_of
 from tracetoll.limits.windows import BUCKETS, Calendar, Period, Rolling
 from tracetoll.providers.anthropic import MESSAGES
-from tracetoll.providers.openai import CHAT, EMBEDDINGS, RESPONSES
+from tracetoll.providers.compatible import EMBEDDINGS
+from tracetoll.providers.openai import CHAT, RESPONSES
+from tracetoll.targets import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

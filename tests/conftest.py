@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections import defaultdict
@@ -16,7 +17,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from surfaces import Toll
+from surfaces import SDKS, Case, Toll
 
 from tracetoll import Instrumentor
 from tracetoll.local_provider import LocalProvider
@@ -35,6 +36,33 @@ settings.load_profile("untimed")
 
 # The names of OpenTelemetry 1.39 and later, and before.
 MEMORY_EXPORTER = getattr(log_export, "InMemoryLogRecordExporter", None) or log_export.InMemoryLogExporter
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--apart", action="store_true", help="only tests of SDKs that have an environment of their own")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if leaves_sockets(item):
+            item.add_marker(pytest.mark.filterwarnings("ignore:(?i)unclosed (<socket|connection):ResourceWarning"))
+    if config.getoption("--apart"):
+        items[:] = [item for item in items if _apart(item)]
+
+
+def pytest_collection_finish() -> None:
+    """Let garbage collections look at what the tests made; to look at all modules of all SDKs takes a second."""
+    gc.collect()
+    gc.freeze()
+
+
+def _apart(item: pytest.Item) -> bool:
+    """Return whether a test is of such an SDK: of a case, or of a function that is patched."""
+    given = item.callspec.params if hasattr(item, "callspec") else {}
+    case, where = given.get("case"), given.get("where")
+    return any(
+        sdk.apart and (where in sdk.patched or (case is not None and case.surface.of is sdk)) for sdk in SDKS.values()
+    )
 
 
 class Telemetry:
@@ -108,6 +136,19 @@ def toll_as_json(received: Received) -> str | None:
 def provider() -> Iterator[LocalProvider]:
     with LocalProvider(script=toll_as_json) as running:
         yield running
+
+
+def leaves_sockets(item: pytest.Item) -> bool:
+    case = getattr(getattr(item, "callspec", None), "params", {}).get("case")
+    return isinstance(case, Case) and case.surface.of.leaves_sockets
+
+
+@pytest.fixture(autouse=True)
+def _left_open(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Collect what an SDK leaves to the garbage collection, while its warnings are expected."""
+    yield
+    if leaves_sockets(request.node):
+        gc.collect()
 
 
 def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import pytest
-from surfaces import (
-    BETA_CHAT,
-    CHAT,
-    CLAUDE,
-    MESSAGES,
-    QUESTION,
-    RESPONSES,
-    Case,
-    both,
-    client,
-    each,
-    inside,
-    resource,
-    run,
-    settled,
-)
+from surfaces import BETA_CHAT, CHAT, CLAUDE, OTHERS, RESPONSES, both, cases, client, each, inside, run
 
 from tracetoll import Instrumentor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from conftest import Telemetry
-    from surfaces import Surface
+    from surfaces import Case
 
     from tracetoll.local_provider import LocalProvider
 
@@ -41,25 +24,11 @@ INPUT = 9
 """Input tokens of every question."""
 TOKENS = INPUT + ANSWER
 
-ASK_CHAT = replace(CHAT, arguments={"model": "gpt-4o-mini", "messages": MESSAGES})
-ASK_BETA_CHAT = replace(BETA_CHAT, arguments=ASK_CHAT.arguments)
-ASK_RESPONSES = replace(RESPONSES, arguments={"model": "gpt-4o-mini", "input": QUESTION})
-ASK_CLAUDE = replace(CLAUDE, arguments={"model": "claude-haiku-4-5", "messages": MESSAGES, "max_tokens": 60})
+ASK_CHAT, ASK_BETA_CHAT, ASK_RESPONSES, ASK_CLAUDE = (
+    replace(one, arguments=one.question) for one in (CHAT, BETA_CHAT, RESPONSES, CLAUDE)
+)
 APIS = (ASK_CHAT, ASK_RESPONSES, ASK_CLAUDE)
-CAPS = {ASK_CHAT.path: "max_tokens", ASK_RESPONSES.path: "max_output_tokens", ASK_CLAUDE.path: "max_tokens"}
-
-
-def cases(surfaces: Sequence[Surface], ways: Sequence[str]) -> list[Any]:
-    """Return a parameter for each API in each way; what this version of an SDK lacks is skipped."""
-    every = (
-        Case(surface, way.removeprefix("async "), way.startswith("async "))  # type: ignore[arg-type]
-        for surface, way in itertools.product(surfaces, ways)
-    )
-    return [
-        pytest.param(case, id=str(case), marks=[pytest.mark.skip(reason=case.missing)] if case.missing else [])
-        for case in every
-        if case.makes_sense or case.how == "stream"
-    ]
+ASK_OTHERS = tuple(replace(one, arguments=one.question) for one in OTHERS if one.question is not None)
 
 
 WHOLE = cases(APIS, both("whole"))
@@ -67,12 +36,23 @@ STREAMED = cases(APIS, both("stream"))
 HELPED = cases((*APIS, ASK_BETA_CHAT), both("helper"))
 ASKED = cases(APIS, both("whole", "stream"))
 MIXED = cases(APIS, ("whole", "async stream"))
-EVERY_WAY = [*ASKED, *HELPED]
+OTHERS_ASKED = cases(ASK_OTHERS, both("whole", "stream"))
+OTHERS_STREAMED = cases(ASK_OTHERS, both("stream"))
+EVERY_WAY = [*ASKED, *HELPED, *OTHERS_ASKED]
 
 
-def capped(case: Case, tokens: int) -> dict[str, int]:
+def capped(case: Case, tokens: int) -> Mapping[str, Any]:
     """Return the argument that caps the answer to a call."""
-    return {CAPS[case.surface.path]: tokens}
+    assert case.surface.cap is not None
+    return case.surface.cap(tokens)
+
+
+def sent_cap(case: Case, provider: LocalProvider, number: int = -1) -> Any:
+    """Return the cap that a request had, None if it had none."""
+    found = provider.requests[number].body
+    for key in (case.surface.sent_cap or "").split("."):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
 
 
 def ask(case: Case, provider: LocalProvider, *, parts: list[Any] | None = None, **arguments: Any) -> list[Any]:
@@ -83,17 +63,12 @@ def ask(case: Case, provider: LocalProvider, *, parts: list[Any] | None = None, 
 
 
 async def _ask(case: Case, url: str, heard: list[Any], arguments: Mapping[str, Any]) -> None:
-    surface = case.surface
-    given = {**surface.arguments, **arguments}
-    async with inside(client(surface.sdk, url, asynchronous=case.asynchronous)) as of:
-        where, name = resource(of, case.method)
-        method = getattr(where, name)
-        if case.how == "whole":
-            heard.append(await settled(method(**given)))
+    async with inside(case.client(url)) as of:
+        answer = await case.answer(of, **arguments)
+        if not case.streamed:
+            heard.append(answer)
             return
-        given |= surface.stream_arguments
-        asked = method(**given) if case.how == "helper" else await settled(method(**given, stream=True))
-        async with inside(asked) as stream:
+        async with inside(answer) as stream:
             async for part in each(stream):
                 heard.append(part)  # noqa: PERF401  # one by one: it may end with an exception
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tracetoll.local_provider import Reply, sse
@@ -453,3 +453,68 @@ def for_streams(events: Sequence[Any], usage: Usage, before_the_end: Usage, *, d
         Odd("gzip", Reply(body=gzip.compress(good), headers={**SSE, "content-encoding": "gzip"}), usage),
         Odd("not UTF-8", Reply(body=not_utf_8, headers=SSE), usage, sure=False),
     ]  # fmt: skip
+
+
+# --- of any answer ---------------------------------------------------------------------------
+
+INSTEAD = (None, "many", 7, [], {}, True, ["a"], -1, 2.5, {"0": "a"})
+
+
+def below_the_format(good: Reply) -> list[Odd]:
+    """Return what becomes of a reply of any format on its way, and what else comes in its place."""
+    body = b"".join(good.pieces())
+    kind = {"content-type": good.all_headers()["content-type"]}
+    return [
+        Odd("HTML", Reply(body=HTML, headers={"content-type": "text/html"})),
+        Odd("HTML that calls itself an answer", Reply(body=HTML, headers=kind)),
+        Odd("no body", Reply(body=b"", headers=kind)),
+        Odd("no content", Reply(204)),
+        Odd("half an answer", Reply(body=body[: len(body) // 2], headers=kind)),
+        Odd("null", Reply(body=b"null", headers=kind)),
+        Odd("an empty object", Reply(body=b"{}", headers=kind)),
+        Odd("a list", Reply(body=b'["Two euros"]', headers=kind)),
+        Odd("one byte at a time", Reply(body=body, headers=kind, chunk_bytes=7)),
+        Odd("not gzip at all", Reply(body=body, headers={**kind, "content-encoding": "gzip"})),
+        Odd("400 with a text", Reply(400, json="No such toll")),
+        Odd("401 with HTML", Reply(401, body=HTML, headers={"content-type": "text/html"})),
+        Odd("429 without JSON", Reply(429, body=b"Slower")),
+        Odd("500 without a body", Reply(500)),
+        Odd("cut before the status", replace(good, cut_after_bytes=0)),
+        Odd("cut in the middle", replace(good, cut_after_bytes=len(body) // 2)),
+    ]
+
+
+def with_an_odd_value(good: Reply) -> list[Reply]:
+    """Return replies that each have another kind of value in one place; none for a format that is not JSON."""
+    document = [event[1] if isinstance(event, tuple) else event for event in good.events or [good.json]]
+    names = [event[0] if isinstance(event, tuple) else event.get("type") for event in good.events or [{}]]
+    if document == [None]:
+        return []
+    spots = list(dict.fromkeys(tuple(spot) for spot in _spots(document)))
+    made = []
+    for number, spot in enumerate(spots):
+        changed_one = _changed_at(document, spot, INSTEAD[number % len(INSTEAD)])
+        if good.events is None:
+            made.append(replace(good, json=changed_one[0]))
+        else:
+            made.append(replace(good, events=list(zip(names, changed_one, strict=True))))
+    return made
+
+
+def _spots(document: list[Any]) -> list[Any]:
+    """Return the way to each value of the first, second and last two parts of a document."""
+    parts = {0, 1, len(document) - 2, len(document) - 1} & set(range(len(document)))
+    return [(part, *rest) for part in sorted(parts) for rest in _ways_down(document[part])]
+
+
+def _ways_down(value: Any) -> list[Any]:
+    found = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    return [(key, *rest) for key, inner in found for rest in [(), *_ways_down(inner)]]
+
+
+def _changed_at(value: Any, spot: Any, instead: Any) -> Any:
+    if not spot:
+        return instead
+    copied = value.copy()
+    copied[spot[0]] = _changed_at(value[spot[0]], spot[1:], instead)
+    return copied

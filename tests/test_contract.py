@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from openai import NotFoundError
 from opentelemetry.trace import SpanKind, StatusCode
-from surfaces import CHAT, CLAUDE, EMBEDDINGS, MESSAGES, Case, both, cases, client
+from surfaces import CHAT, CLAUDE, EMBEDDINGS, MESSAGES, OTHERS, SURFACES, Case, both, cases, client, found
 
 from tracetoll.local_provider import HandedOut, Reply
 
@@ -36,7 +36,7 @@ COUNTERS = {
     "reasoning": "gen_ai.client.inference.usage.reasoning.output_tokens",
 }
 
-every_case = pytest.mark.parametrize("case", cases())
+every_case = pytest.mark.parametrize("case", cases(SURFACES))
 
 
 def reported(span: ReadableSpan) -> HandedOut:
@@ -54,19 +54,27 @@ def labels(case: Case, url: str) -> dict[str, Any]:
     """Return the attributes that all telemetry of a call has."""
     return {
         "gen_ai.operation.name": case.surface.operation,
-        "gen_ai.provider.name": case.surface.sdk,
+        "gen_ai.provider.name": case.surface.of.provider,
         "gen_ai.request.model": case.surface.model,
         "server.address": "127.0.0.1",
         "server.port": urlsplit(url).port,
     }
 
 
-def on_the_wire(reply: Reply) -> dict[str, Any]:
-    """Return the answer that a reply carries, without its envelope."""
-    first = reply.json if reply.json is not None else (reply.events or [{}])[0]
-    if isinstance(first, tuple):  # with the event's name
-        first = first[1]
-    return first.get("response") or first.get("message") or first
+def on_the_wire(reply: Reply, names: tuple[str, ...] | None, otherwise: str | None) -> Any:
+    """Return what the first part of a reply that tells it says of the answer; None if none does."""
+    parts = [event[1] if isinstance(event, tuple) else event for event in reply.events or [reply.json]]
+    wrapped = ("response", "message", "interaction")
+    inner = [next((part[one] for one in wrapped if part.get(one)), part) for part in parts if isinstance(part, dict)]
+    told = (at(part, name) for part in (*inner, *parts) for name in (names or (otherwise,) if names != () else ()))
+    return next((one for one in told if isinstance(one, str)), None)
+
+
+def at(part: Any, name: str | None) -> Any:
+    """Return what stands at a dotted path, in which a number is a place in a list."""
+    for key in (name or "").split("."):
+        part = part.get(key) if isinstance(part, dict) else part[int(key)] if isinstance(part, list) else None
+    return part
 
 
 @every_case
@@ -105,13 +113,13 @@ def test_a_span_says_what_was_answered(
     case.ask(provider.url)
 
     told = instrumented.told()
-    answer = on_the_wire(replies[0])
-    assert answer.get("id") == told.get("gen_ai.response.id")
-    assert answer.get("model") == told.get("gen_ai.response.model")
+    sdk, reply = case.surface.of, replies[0]
+    assert on_the_wire(reply, case.surface.answer_id, sdk.answer_id) == told.get("gen_ai.response.id")
+    assert on_the_wire(reply, case.surface.answer_model, sdk.answer_model) == told.get("gen_ai.response.model")
     assert case.surface.finish == told.get("gen_ai.response.finish_reasons")
     assert {} == beginning_with(told, "error.", "tracetoll.call.outcome", "tracetoll.usage.source")
-    request_id = next(replies[0].headers[name] for name in ("x-request-id", "request-id") if name in replies[0].headers)
-    assert request_id == told["tracetoll.request.id"]
+    request_id = next((reply.headers[name] for name in sdk.request_id if name in reply.headers), None)
+    assert request_id == told.get("tracetoll.request.id")
 
 
 @every_case
@@ -147,7 +155,7 @@ def test_the_time_to_the_first_chunk_is_told_of_streams_only(
     assert (1 if case.streamed else 0) == sum(point.count for point in points)
 
 
-@pytest.mark.parametrize("case", cases(ways=both("whole", "stream", "raw stream")))
+@pytest.mark.parametrize("case", cases(SURFACES, both("whole", "stream", "raw stream")))
 def test_the_cost_metric_is_the_sum_of_the_spans_costs(
     case: Case, provider: LocalProvider, instrumented: Telemetry
 ) -> None:
@@ -157,7 +165,7 @@ def test_the_cost_metric_is_the_sum_of_the_spans_costs(
     costs = [(span.attributes or {}).get("tracetoll.cost.amount", 0) for span in instrumented.spans]
     total = sum(point.value for point in instrumented.metrics()["tracetoll.cost"])
     assert pytest.approx(sum(costs), rel=1e-12) == total
-    assert (total > 0) == (provider.handed_out.calls > 0)
+    assert (total > 0) == (case.surface.priced and provider.handed_out.calls > 0)
 
 
 @every_case
@@ -237,16 +245,40 @@ def test_what_goes_through_extra_body_was_asked_too(
     assert (0.25, 50) == (told.get("gen_ai.request.temperature"), told["gen_ai.request.max_tokens"])
 
 
-@pytest.mark.parametrize("case", cases((CHAT, EMBEDDINGS, CLAUDE), both("whole")))
+RETRYING = [one for one in (CHAT, EMBEDDINGS, CLAUDE, *OTHERS) if one.of.retrying is not None]
+
+
+@pytest.mark.parametrize("case", cases(RETRYING, both("whole")))
 def test_all_attempts_are_one_call(case: Case, provider: LocalProvider, instrumented: Telemetry) -> None:
     soon = {"retry-after-ms": "1"}
     provider.enqueue(Reply(500, json={}, headers=soon), Reply(429, json={}, headers=soon))
 
-    case.ask(provider.url, max_retries=2)
+    case.ask(provider.url, **case.surface.of.retrying or {})
 
     assert 3 == len(provider.requests)
     assert 3 == instrumented.told()["tracetoll.attempt_count"]
     assert provider.handed_out == reported(instrumented.only_span())
+
+
+@pytest.mark.parametrize("case", cases((CHAT, CLAUDE, *OTHERS), both("whole", "stream")))
+@pytest.mark.parametrize("status", [400, 429, 500])
+def test_an_error_of_the_provider_fails_the_call_and_reaches_the_application(
+    status: int, case: Case, provider: LocalProvider, instrument: Callable[..., Telemetry]
+) -> None:
+    sdk = case.surface.of
+    provider.enqueue(reply := sdk.rejected(status), reply)
+    without = case.ask(provider.url)
+    telemetry = instrument()
+
+    seen = case.ask(provider.url)
+
+    assert without == seen
+    assert seen.error is not None
+    assert issubclass(seen.error[0], getattr(*found(sdk.error)))
+    span, told = telemetry.only_span(), telemetry.told()
+    assert StatusCode.ERROR is span.status.status_code
+    assert ("failed", sdk.error_type.format(status)) == (told["tracetoll.call.outcome"], told["error.type"])
+    assert HandedOut() == provider.handed_out == reported(span)
 
 
 def test_a_request_to_another_endpoint_is_no_call(provider: LocalProvider, instrumented: Telemetry) -> None:

@@ -203,3 +203,43 @@ def test_a_cost_of_0_is_none() -> None:
     told = rolled_up(("openlit.instrumentation.openai", stated))
 
     assert (1, False) == (told["unpriced.count"], "cost.amount" in told)
+
+
+def test_a_count_that_is_none_gives_way_to_the_next_name_for_it() -> None:
+    told = {
+        **CHAT,
+        INPUT: "many",
+        "gen_ai.usage.prompt_tokens": 100,
+        OUTPUT: -1,
+        "gen_ai.usage.completion_tokens": 20.0,
+    }
+
+    assert (1, 100, 20, {}) == numbers(rolled_up(("somebody", told)))
+
+
+def test_the_same_attributes_say_what_their_values_do() -> None:
+    told = [{"gen_ai.operation.name": name, INPUT: 100} for name in ("chat", "embeddings", "execute_tool", "chat")]
+
+    found = [rolled_up(("somebody", attributes)) for attributes in told]
+
+    assert [1, 0, 0, 1] == [each["inference_call.count"] for each in found]
+    assert [0, 1, 0, 0] == [each.get("embedding_call.count", 0) for each in found]
+
+
+@pytest.mark.parametrize("number", [1, 100], ids=["many shapes", "wide ones"])
+def test_attributes_that_are_numbered_do_no_harm(number: int) -> None:
+    spans = [
+        {**CHAT, **{f"gen_ai.prompt.{each}.{place}": "hi" for place in range(number)}, INPUT: 1, OUTPUT: 2}
+        for each in range(600)
+    ]
+
+    processor = RollupProcessor()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(processor)
+    root = provider.get_tracer("application").start_span("root")
+    for attributes in spans:
+        provider.get_tracer("somebody").start_span("span", set_span_in_context(root), attributes=attributes).end()
+    root.end()
+
+    told = getattr(root, "attributes", None) or {}
+    assert (600, 1200) == (told["tracetoll.rollup.input_tokens"], told["tracetoll.rollup.output_tokens"])

@@ -48,6 +48,89 @@ def test_the_unit_of_azures_plain_numbers_is_not_guessed() -> None:
     assert {("tokens", "remaining"): 9} == found.limits
 
 
+@pytest.mark.parametrize(
+    ("provider", "told", "limits"),
+    [
+        (
+            "mistral_ai",
+            {
+                "x-ratelimit-limit-tokens-minute": "2000000",
+                "x-ratelimit-remaining-tokens-minute": "1999893",
+                "x-ratelimit-remaining-tokens-month": "9999999829",
+                "x-ratelimit-remaining-req-10-second": "58",
+                "x-ratelimit-tokens-query-cost": "21",
+            },
+            {
+                ("tokens", "limit"): 2_000_000,
+                ("tokens", "remaining"): 1_999_893,
+                ("monthly_tokens", "remaining"): 9_999_999_829,
+                ("requests", "remaining"): 58,
+            },
+        ),
+        (
+            "mistral_ai",
+            {"ratelimitbysize-remaining": "41", "ratelimitbysize-reset": "37"},
+            {("tokens", "remaining"): 41, ("tokens", "reset"): 37.0},
+        ),
+        (
+            "cohere",
+            {
+                "x-trial-endpoint-call-limit": "40",
+                "x-trial-endpoint-call-remaining": "39",
+                "x-endpoint-monthly-call-limit": "1000",
+            },
+            {("requests", "limit"): 40, ("requests", "remaining"): 39, ("monthly_requests", "limit"): 1000},
+        ),
+        (
+            "openai",
+            {
+                "x-ratelimit-remaining-input-images": "9",
+                "x-ratelimit-remaining-project-tokens": "7",
+                "retry-after": "3",
+            },
+            {("input_images", "remaining"): 9, ("project_tokens", "remaining"): 7},
+        ),
+        (
+            "azure.ai.openai",
+            {"x-ratelimit-renewalperiod-tokens": "60", "x-ratelimit-abusepenalty-active": "False"},
+            {("tokens", "period"): 60},
+        ),
+        (
+            "together_ai",
+            {"x-ratelimit-limit": "2", "x-ratelimit-reset": "1"},
+            {("requests", "limit"): 2, ("requests", "reset"): 1.0},
+        ),
+        ("hugging_face", {"retry-after": "12"}, {("requests", "reset"): 12.0}),
+        (
+            "litellm",
+            {
+                "x-ratelimit-remaining-requests": "5",
+                "llm_provider-x-ratelimit-remaining-requests": "9",
+                "llm_provider-x-ratelimit-reset-tokens": "1m30s",
+                "llm_provider-x-request-id": "req_1",
+            },
+            {("requests", "remaining"): 5, ("tokens", "reset"): 90.0},
+        ),
+    ],
+)
+def test_each_provider_has_names_of_its_own(
+    provider: str, told: dict[str, str], limits: dict[tuple[str, str], float]
+) -> None:
+    found = headers.read([(name.encode(), value.encode()) for name, value in told.items()], provider)
+
+    assert limits == found.limits
+    assert found.request_id is None
+
+
+def test_the_length_of_a_period_is_told_and_is_no_limit(provider: LocalProvider, instrumented: Telemetry) -> None:
+    with client("openai", provider.url) as of:
+        provider.enqueue(Reply(json={}, headers={"x-ratelimit-renewalperiod-requests": "60"}))
+        of.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
+
+    assert 60 == instrumented.told()["tracetoll.rate_limit.requests.period_seconds"]
+    assert not instrumented.metrics()["tracetoll.rate_limit.limit"]
+
+
 def test_limits_are_attributes_and_gauges(provider: LocalProvider, instrumented: Telemetry) -> None:
     with client("anthropic", provider.url) as of:
         of.messages.create(model="claude-haiku-4-5", max_tokens=9, messages=[{"role": "user", "content": "hi"}])

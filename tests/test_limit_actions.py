@@ -8,6 +8,7 @@ import copy
 import gc
 import pickle
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,12 @@ from limit_calls import (
     ASK_CHAT,
     ASK_CLAUDE,
     ASKED,
-    CAPS,
     EVERY_WAY,
     HELPED,
     INPUT,
     MIXED,
+    OTHERS_ASKED,
+    OTHERS_STREAMED,
     STREAMED,
     TOKENS,
     WHOLE,
@@ -32,16 +34,16 @@ from limit_calls import (
     accounts,
     ask,
     capped,
-    cases,
     chat,
     chat_async,
     counted,
     events,
+    sent_cap,
     told,
 )
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
 from opentelemetry.trace import StatusCode
-from surfaces import MESSAGES, Case, both, client, inside, resource, run, settled
+from surfaces import MESSAGES, Case, both, cases, client, close, inside, read, run
 
 from tracetoll import Instrumentor, Limit, LimitExceeded, agent, attribution, limits, safety
 from tracetoll.local_provider import LocalProvider, Reply
@@ -104,7 +106,7 @@ def test_a_spent_limit_refuses_by_tokens(case: Case, provider: LocalProvider, in
     assert {PROCESS: (TOKENS, 0)} == accounts()
 
 
-@pytest.mark.parametrize("case", cases((ASK_CHAT, ASK_CLAUDE), both("whole")))
+@pytest.mark.parametrize("case", [*cases((ASK_CHAT, ASK_CLAUDE), both("whole")), *OTHERS_ASKED])
 def test_the_sdk_neither_wraps_nor_retries_a_refusal(
     case: Case, provider: LocalProvider, instrument: Instrument
 ) -> None:
@@ -170,7 +172,7 @@ def test_the_exception_can_be_pickled(provider: LocalProvider, instrument: Instr
     assert str(raised.value) == str(again)
 
 
-@pytest.mark.parametrize("case", ASKED)
+@pytest.mark.parametrize("case", [*ASKED, *OTHERS_ASKED])
 def test_the_span_of_a_refused_call_says_so(case: Case, provider: LocalProvider, instrument: Instrument) -> None:
     telemetry = instrument(limits=[Limit(10, "tokens", name="small")])
 
@@ -299,7 +301,7 @@ def test_less_than_an_answer_needs_is_not_clamped_to(
     with pytest.raises(LimitExceeded):  # less than any answer needs
         ask(case, provider, **capped(case, 45))
 
-    assert [45] == [request.body[CAPS[case.surface.path]] for request in provider.requests]
+    assert [45] == [sent_cap(case, provider, number) for number in range(len(provider.requests))]
     assert {PROCESS: (ANSWER, 0)} == accounts()
     assert [] == events(telemetry, "tracetoll.budget.clamped")
 
@@ -312,7 +314,7 @@ def test_a_clamped_call_arrives_with_the_lowered_cap(
 
     ask(case, provider, **capped(case, 45))
 
-    assert 30 == last_body(provider)[CAPS[case.surface.path]]
+    assert 30 == sent_cap(case, provider)
     assert {PROCESS: (30, 0)} == accounts()
     assert {
         "gen_ai.request.max_tokens": 30,
@@ -333,7 +335,7 @@ def test_a_clamp_with_enough_left_leaves_the_cap_alone(
 
     ask(case, provider, **capped(case, 45))
 
-    assert 45 == last_body(provider)[CAPS[case.surface.path]]
+    assert 45 == sent_cap(case, provider)
     assert [] == events(telemetry, "tracetoll.budget.clamped")
 
 
@@ -568,13 +570,12 @@ def slowly(provider: LocalProvider) -> None:
     """Have streams sent slowly enough to be cut before they have been sent."""
 
     def slow(received: Received) -> Reply:
-        built_in = provider.built_in(received)
-        return Reply(events=built_in.events, headers=built_in.headers, event_delay_s=0.002)
+        return replace(provider.built_in(received), event_delay_s=0.002)
 
     provider.on("", slow)
 
 
-@pytest.mark.parametrize("case", [*STREAMED, *HELPED])
+@pytest.mark.parametrize("case", [*STREAMED, *HELPED, *OTHERS_STREAMED])
 def test_a_cut_stream_ends_at_a_chunk_boundary(case: Case, provider: LocalProvider, instrument: Instrument) -> None:
     telemetry = instrument(limits=[Limit(24, "output_tokens", at={1.0: "cut"}, name="scissors")])
     slowly(provider)
@@ -880,7 +881,7 @@ def test_a_shadow_only_tells(action: str, case: Case, provider: LocalProvider, i
     ask(case, provider, **capped(case, 45))
     ask(case, provider, **capped(case, 45))
 
-    assert [45, 45] == [request.body[CAPS[case.surface.path]] for request in provider.requests]
+    assert [45, 45] == [sent_cap(case, provider, number) for number in range(2)]
     assert provider.wait_idle()
     assert 0 == provider.disconnects
     assert {PROCESS: (2 * ANSWER, 0)} == accounts()
@@ -951,8 +952,8 @@ def spend_all(case: Case, of: LocalProvider, **arguments: Any) -> list[int | Non
             ask(case, of, **arguments)
         except LimitExceeded:
             return [
-                request.body.get("max_completion_tokens", request.body.get(CAPS[case.surface.path]))
-                for request in of.requests
+                request.body.get("max_completion_tokens", sent_cap(case, of, number))
+                for number, request in enumerate(of.requests)
             ]
     raise AssertionError
 
@@ -1251,18 +1252,15 @@ def test_a_stream_that_is_left_keeps_nothing_reserved(
 
 async def leave(case: Case, provider: LocalProvider, how: str) -> None:
     """Read a part of a stream, and close or drop it, or leave its block."""
-    surface = case.surface
-    arguments = {**surface.arguments, **surface.stream_arguments, **capped(case, 60), "stream": True}
-    async with inside(client(surface.sdk, provider.url, asynchronous=case.asynchronous)) as of:
-        where, name = resource(of, surface.method)
-        stream = await settled(getattr(where, name)(**arguments))
-        await settled(anext(stream) if case.asynchronous else next(stream))
+    async with inside(case.client(provider.url)) as of:
+        stream = await case.answer(of, **capped(case, 60))
+        await read(stream, 1)
         if how == "left":
             with contextlib.suppress(LookupError):
                 async with inside(stream):
                     raise LookupError
         if how == "closed":
-            await settled(stream.close())
+            await close(stream)
 
 
 @pytest.mark.parametrize("case", STREAMED)

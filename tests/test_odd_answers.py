@@ -10,9 +10,9 @@ import odd
 import pytest
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from surfaces import CHAT, CLAUDE, COMPLETIONS, EMBEDDINGS, IMAGES, RESPONSES, TRANSCRIPTION, both, cases
+from surfaces import CHAT, CLAUDE, COMPLETIONS, EMBEDDINGS, IMAGES, OTHERS, RESPONSES, TRANSCRIPTION, both, cases
 
-from tracetoll.local_provider import LocalProvider
+from tracetoll.local_provider import LocalProvider, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from surfaces import Case, Surface
 
+    from tracetoll.local_provider import Received
 
 ANY_WAYS = ("whole", "async whole", "streaming response", "stream", "async stream", "raw stream")
 PARSED = ("stream", "async stream", "helper", "streaming response stream")
@@ -100,7 +101,79 @@ def test_an_odd_answer_is_seen_as_without_us(
     else:  # what was not received is not made up
         assert all(number in (None, real) for number, real in zip(reported(span), answer.usage, strict=True))
     assert ("tracetoll.cost.amount" in told) == (reported(span) != odd.NONE)
-    encode_spans([span]).SerializeToString()
+    export(telemetry)
+
+
+def export(telemetry: Telemetry) -> None:
+    """Encode everything that was told, as an exporter does."""
+    encode_spans(telemetry.spans).SerializeToString()
     data = telemetry.reader.get_metrics_data()
     assert data is not None
     encode_metrics(data).SerializeToString()
+
+
+# --- of every SDK ----------------------------------------------------------------------------
+
+PLAIN = (CHAT, CLAUDE, *OTHERS)
+BELOW = [odd.name for odd in odd.below_the_format(Reply(json={}))]
+
+
+@pytest.fixture(scope="module")
+def good(provider: LocalProvider) -> Callable[[Case], Reply]:
+    """Return what finds a good reply to a case."""
+    replies: dict[str, Reply] = {}
+
+    def found(case: Case) -> Reply:
+        def answer(received: Received) -> Reply:
+            replies[str(case)] = provider.built_in(received)
+            return replies[str(case)]
+
+        if str(case) not in replies:
+            provider.on("", answer)
+            case.ask(provider.url)
+        return replies[str(case)]
+
+    return found
+
+
+@pytest.mark.parametrize("case", cases(PLAIN, ("async whole", "stream")))
+@pytest.mark.parametrize("name", BELOW)
+def test_what_becomes_of_an_answer_on_its_way_is_seen_as_without_us(
+    name: str,
+    case: Case,
+    provider: LocalProvider,
+    good: Callable[[Case], Reply],
+    instrument: Callable[..., Telemetry],
+) -> None:
+    (answer,) = (one for one in odd.below_the_format(good(case)) if one.name == name)
+    provider.on("", lambda _: answer.reply)
+    without = case.ask(provider.url)
+    telemetry = instrument()
+
+    seen = case.ask(provider.url)
+
+    assert without == seen
+    gc.collect()
+    telemetry.only_span()
+    export(telemetry)
+
+
+@pytest.mark.parametrize("case", cases(PLAIN, ("whole", "stream")))
+def test_an_odd_value_anywhere_is_seen_as_without_us(
+    case: Case, provider: LocalProvider, good: Callable[[Case], Reply], instrument: Callable[..., Telemetry]
+) -> None:
+    answers = odd.with_an_odd_value(good(case))
+    coming: list[Reply] = []
+    provider.on("", lambda _: coming.pop(0))
+
+    def seen() -> list[Any]:
+        coming[:] = answers
+        return [case.ask(provider.url) for _ in answers]
+
+    without = seen()
+    telemetry = instrument()
+
+    assert without == seen()
+    gc.collect()
+    assert len(answers) == len(telemetry.spans)
+    export(telemetry)

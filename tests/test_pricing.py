@@ -58,6 +58,8 @@ def usages(draw: st.DrawFn) -> tuple[dict[str, int], dict[str, int]]:
     if draw(st.booleans()):
         ours |= {u.CACHE_WRITE_1H: hourly}
         theirs |= {"cache_write_1h_tokens": hourly}
+    if draw(st.booleans()):  # as most calls are
+        return {u.INPUT: fresh, u.OUTPUT: output}, {"input_tokens": fresh, "output_tokens": output}
     return ours, theirs
 
 
@@ -70,8 +72,10 @@ def test_a_cost_is_the_librarys_to_the_nano_dollar(
     provider, library_provider, model = which
 
     cost = PRICES.cost(Usage(ours), Asked(provider, model), details=True)
+    amount_alone = PRICES.cost(Usage(ours), Asked(provider, model), details=False).amount
 
     assert cost.amount is not None
+    assert cost.amount == amount_alone
     assert abs(library_cost(theirs, library_provider, model) - cost.amount) <= 1
     assert abs(sum(cost.parts.values()) - cost.amount) <= len(cost.parts)
 

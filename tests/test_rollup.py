@@ -16,7 +16,7 @@ from opentelemetry import context, trace
 from opentelemetry.propagate import extract, inject
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
@@ -556,6 +556,31 @@ def test_end_times_given_by_the_application_are_kept(alone: Alone) -> None:
 
     assert 2_000 == alone.named("root").end_time
     assert "end" not in vars(root)
+
+
+@pytest.mark.parametrize(
+    ("limits_of", "expected"),
+    [
+        ({"max_span_attribute_length": 4}, ("trac", (1, 2, 1))),
+        ({"max_span_attributes": 9}, ("trace", (1, 2, 1))),
+        ({"max_span_attributes": 2}, ("trace", None)),
+    ],
+    ids=["length", "just enough", "number"],
+)
+def test_totals_keep_to_the_limits_of_spans(limits_of: dict[str, int], expected: tuple[str, Any]) -> None:
+    provider = TracerProvider(span_limits=SpanLimits(**limits_of), shutdown_on_exit=False)
+    provider.add_span_processor(RollupProcessor())
+    tracer = provider.get_tracer("somebody.else")
+    root = tracer.start_span("root", attributes={"before": "x"})
+
+    call = tracer.start_span("chat", set_span_in_context(root))
+    call.set_attributes({"gen_ai.usage.input_tokens": 1, "gen_ai.usage.output_tokens": 2})
+    call.end()
+    root.end()
+
+    assert len(root.attributes or {}) <= limits_of.get("max_span_attributes", 128)  # type: ignore[attr-defined]
+    told = totals(root)
+    assert expected == (told["scope"], tokens(root) if len(told) > 2 else None)
 
 
 def test_many_threads_add_up_to_the_last_token(alone: Alone) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import copy
 import gc
+import itertools
 import json
 import re
 import threading
@@ -22,14 +23,16 @@ from surfaces import (
     CLAUDE,
     COMPLETIONS,
     MESSAGES,
+    OTHERS,
     RESPONSES,
     Case,
     both,
     cases,
     client,
+    close,
     each,
     inside,
-    resource,
+    read,
     run,
     settled,
 )
@@ -47,21 +50,11 @@ if TYPE_CHECKING:
 
     Ask = Callable[[], Awaitable[Any]]
 
-STREAMS = cases((CHAT, RESPONSES, CLAUDE), both("stream"))
+FULL_STREAMS = cases((CHAT, RESPONSES, CLAUDE), both("stream"))
+OTHER_STREAMS = cases(OTHERS, both("stream"))
+STREAMS = [*FULL_STREAMS, *OTHER_STREAMS]
 CHATS = cases((CHAT, COMPLETIONS), both("stream"))
 OUTCOME = "tracetoll.call.outcome"
-
-
-def asked(case: Case, of: Any, **arguments: Any) -> Any:
-    """Return what the application gets when it asks for a stream."""
-    where, name = resource(of, case.surface.method)
-    given = {**case.surface.arguments, **case.surface.stream_arguments, **arguments}
-    return settled(getattr(where, name)(**given, stream=True))
-
-
-async def read(stream: Any, number: int) -> None:
-    for _ in range(number):
-        await settled(anext(stream) if hasattr(stream, "__anext__") else next(stream))
 
 
 # --- how a stream can end --------------------------------------------------------------------
@@ -76,7 +69,7 @@ async def exhausted_and_closed(ask: Ask) -> None:
     stream = await ask()
     async for _ in each(stream):
         pass
-    await settled(stream.close())
+    await close(stream)
 
 
 async def exhausted_by_hand(ask: Ask) -> None:
@@ -91,18 +84,18 @@ async def exhausted_by_hand(ask: Ask) -> None:
 async def closed(ask: Ask) -> None:
     stream = await ask()
     await read(stream, 2)
-    await settled(stream.close())
+    await close(stream)
 
 
 async def closed_twice(ask: Ask) -> None:
     stream = await ask()
     await read(stream, 2)
-    await settled(stream.close())
-    await settled(stream.close())
+    await close(stream)
+    await close(stream)
 
 
 async def closed_unread(ask: Ask) -> None:
-    await settled((await ask()).close())
+    await close(await ask())
 
 
 async def left_with(ask: Ask) -> None:
@@ -121,7 +114,7 @@ async def response_closed(ask: Ask) -> None:
     stream = await ask()
     await read(stream, 2)
     response = stream.response
-    await (response.aclose() if hasattr(stream, "__anext__") else settled(response.close()))
+    await (response.aclose() if hasattr(stream, "__aiter__") else settled(response.close()))
 
 
 async def dropped(ask: Ask) -> None:
@@ -135,7 +128,7 @@ async def dropped_unread(ask: Ask) -> None:
 
 async def broken_out_of(ask: Ask) -> None:
     stream = await ask()
-    if hasattr(stream, "__anext__"):
+    if hasattr(stream, "__aiter__"):
         async for _ in stream:
             break
     else:
@@ -146,8 +139,9 @@ async def broken_out_of(ask: Ask) -> None:
 async def dropped_in_a_cycle(ask: Ask) -> None:
     stream = await ask()
     await read(stream, 2)
-    stream.myself = stream
-    del stream
+    cycle = [stream]
+    cycle.append(cycle)
+    del stream, cycle
     gc.collect()
 
 
@@ -171,7 +165,7 @@ async def dropped_generator(ask: Ask) -> None:
         async for chunk in stream:
             yield chunk
 
-    if hasattr(stream, "__anext__"):
+    if hasattr(stream, "__aiter__"):
         generator = async_words()
         await anext(generator)
         del generator, stream
@@ -180,35 +174,46 @@ async def dropped_generator(ask: Ask) -> None:
         next(words())
 
 
+# How each leaves the call, and what a stream must have for it.
 ENDINGS = {
-    exhausted: "done",
-    exhausted_and_closed: "done",
-    exhausted_by_hand: "done",
-    closed: "closed",
-    closed_twice: "closed",
-    closed_unread: "closed",
-    left_with: "closed",
-    left_with_by_an_exception: "closed",
-    response_closed: "closed",
-    dropped: "abandoned",
-    dropped_unread: "abandoned",
-    broken_out_of: "abandoned",
-    dropped_in_a_cycle: "abandoned",
-    dropped_by_an_exception: "abandoned",
-    dropped_generator: "abandoned",
+    exhausted: ("done", None),
+    exhausted_and_closed: ("done", "close"),
+    exhausted_by_hand: ("done", None),
+    closed: ("closed", "close"),
+    closed_twice: ("closed", "close"),
+    closed_unread: ("closed", "close"),
+    left_with: ("closed", "with"),
+    left_with_by_an_exception: ("closed", "with"),
+    response_closed: ("closed", "response"),
+    dropped: ("abandoned", None),
+    dropped_unread: ("abandoned", None),
+    broken_out_of: ("abandoned", None),
+    dropped_in_a_cycle: ("abandoned", None),
+    dropped_by_an_exception: ("abandoned", None),
+    dropped_generator: ("abandoned", None),
 }
+UNREAD = (closed_unread, dropped_unread)
+DIFFERENT = (exhausted, exhausted_and_closed, closed, closed_unread, left_with, dropped, dropped_unread, broken_out_of)
+"""Endings that differ in how an SDK has to be tapped."""
+ENDED = [
+    pytest.param(ending, *case.values, id=f"{ending.__name__}-{case.id}", marks=case.marks)
+    for endings, streams in ((ENDINGS, FULL_STREAMS), (DIFFERENT, OTHER_STREAMS))
+    for ending, case in itertools.product(endings, streams)
+    if ENDINGS[ending][1] in {None, *case.values[0].surface.of.stream_can}
+]
 
 
-@pytest.mark.parametrize("case", STREAMS)
-@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.__name__)
+@pytest.mark.parametrize(("ending", "case"), ENDED)
 def test_a_stream_ends_its_span_when_it_ends(
     ending: Callable[[Ask], Awaitable[None]], case: Case, provider: LocalProvider, instrumented: Telemetry
 ) -> None:
     provider.on("", lambda received: replace(provider.built_in(received), event_delay_s=0.001))
+    sdk, (outcome, _) = case.surface.of, ENDINGS[ending]
+    asked_for = 0 if sdk.lazy_streams and ending in UNREAD else 1
 
     async def use() -> int:
-        async with inside(client(case.surface.sdk, provider.url, asynchronous=case.asynchronous)) as of:
-            await ending(lambda: asked(case, of))
+        async with inside(case.client(provider.url)) as of:
+            await ending(lambda: case.answer(of))
             if case.asynchronous:
                 await asyncio.sleep(0.01)  # the event loop closes what iterated
             gc.collect()  # openai's stream and its iterator hold each other
@@ -216,17 +221,18 @@ def test_a_stream_ends_its_span_when_it_ends(
 
     ended = run(use(), asynchronous=case.asynchronous)
 
-    assert 1 == ended
-    assert ENDINGS[ending] == instrumented.told().get(OUTCOME, "done")
-    assert instrumented.only_span().status.is_unset
+    assert (asked_for, asked_for) == (ended, len(provider.requests))
+    for span in instrumented.spans:
+        expected = sdk.abandoned if outcome == "abandoned" else outcome
+        assert expected == (span.attributes or {}).get(OUTCOME, "done")
+        assert span.status.is_unset
 
 
 @pytest.mark.parametrize("case", cases((CHAT, CLAUDE, RESPONSES), both("helper")))
 def test_a_helper_that_is_left_half_way_is_closed(case: Case, provider: LocalProvider, instrumented: Telemetry) -> None:
     async def use() -> int:
-        async with inside(client(case.surface.sdk, provider.url, asynchronous=case.asynchronous)) as of:
-            where, name = resource(of, case.method)
-            async with inside(getattr(where, name)(**case.surface.arguments)) as stream:
+        async with inside(case.client(provider.url)) as of:
+            async with inside(await case.answer(of)) as stream:
                 async for _ in each(stream):
                     break
             return len(instrumented.spans)
@@ -235,7 +241,7 @@ def test_a_helper_that_is_left_half_way_is_closed(case: Case, provider: LocalPro
     assert "closed" == instrumented.told()[OUTCOME]
 
 
-@pytest.mark.parametrize("case", cases((CHAT, RESPONSES, CLAUDE), ("async stream",)))
+@pytest.mark.parametrize("case", cases((CHAT, RESPONSES, CLAUDE, *OTHERS), ("async stream",)))
 @pytest.mark.parametrize("how", ["cancelled", "timed out"])
 def test_a_cancelled_task_ends_its_stream(
     how: str, case: Case, provider: LocalProvider, instrumented: Telemetry
@@ -244,11 +250,11 @@ def test_a_cancelled_task_ends_its_stream(
     reading = asyncio.Event()
 
     async def consume(of: Any) -> None:
-        async for _ in each(await asked(case, of)):
+        async for _ in each(await case.answer(of)):
             reading.set()
 
     async def use() -> int:
-        async with inside(client(case.surface.sdk, provider.url, asynchronous=True)) as of:
+        async with inside(case.client(provider.url)) as of:
             task = asyncio.create_task(consume(of))
             await reading.wait()
             if how == "cancelled":
@@ -268,36 +274,35 @@ def test_a_cancelled_task_ends_its_stream(
 
 @pytest.mark.parametrize("case", STREAMS)
 def test_a_connection_that_is_cut_fails_the_call(case: Case, provider: LocalProvider, instrumented: Telemetry) -> None:
-    provider.on("", lambda received: replace(provider.built_in(received), cut_after_bytes=700))
+    def half(received: Received) -> Reply:
+        whole = provider.built_in(received)
+        return replace(whole, cut_after_bytes=sum(map(len, whole.pieces())) // 2)
+
+    provider.on("", half)
 
     seen = case.ask(provider.url)
 
     assert seen.error is not None
     told = instrumented.told()
     assert "failed" == told[OUTCOME]
-    assert seen.error[0].__name__ == told["error.type"].rpartition(".")[2]
+    error = case.surface.of.cut or seen.error[0].__name__
+    assert error == told["error.type"].rpartition(".")[2]
     assert not instrumented.only_span().status.is_ok
 
 
-@pytest.mark.parametrize(
-    ("surface", "events", "code"),
-    [
-        (CHAT, [odd.chunk(), {"error": {"message": "Closed", "code": "bridge_closed"}}], "bridge_closed"),
-        (CLAUDE, [odd.START, odd.OVERLOADED], "overloaded_error"),
-    ],
-    ids=["chat", "messages"],
-)
-@pytest.mark.parametrize("way", both("stream", "raw stream", "streaming response stream"))
-def test_an_error_event_fails_the_call(
-    surface: Any, events: list[Any], code: str, way: str, provider: LocalProvider, instrumented: Telemetry
-) -> None:
-    (parameter,) = cases((surface,), (way,))
-    provider.enqueue(Reply(events=events))
+BROKEN = cases((CHAT, CLAUDE), both("raw stream", "streaming response stream"))
 
-    parameter.values[0].ask(provider.url)
+
+@pytest.mark.parametrize("case", [*(one for one in STREAMS if one.values[0].surface.broken), *BROKEN])
+def test_an_error_event_fails_the_call(case: Case, provider: LocalProvider, instrumented: Telemetry) -> None:
+    assert case.surface.broken is not None
+    provider.on("", lambda received: case.surface.broken(provider.built_in(received)))
+
+    case.ask(provider.url)
     gc.collect()  # openai 1.40 and anthropic 0.34 leave a response open when a raw stream of it fails
 
-    assert (code, "failed") == (instrumented.told()["error.type"], instrumented.told()[OUTCOME])
+    told = instrumented.told()
+    assert (case.surface.of.error_type, "failed") == (told["error.type"], told[OUTCOME])
 
 
 # --- what is counted of a stream that is not read to its end ---------------------------------
@@ -310,8 +315,8 @@ def test_anthropics_input_counts_as_soon_as_it_is_told(
     provider.enqueue(Reply(events=[odd.START, *odd.BLOCK, odd.DELTA, odd.STOP]))
 
     async def use() -> None:
-        async with inside(client(case.surface.sdk, provider.url, asynchronous=case.asynchronous)) as of:
-            await left_with(lambda: asked(case, of))
+        async with inside(case.client(provider.url)) as of:
+            await left_with(lambda: case.answer(of))
 
     run(use(), asynchronous=case.asynchronous)
 
@@ -324,8 +329,8 @@ def test_usage_that_did_not_come_is_missing_and_not_zero(
     case: Case, provider: LocalProvider, instrumented: Telemetry
 ) -> None:
     async def use() -> None:
-        async with inside(client(case.surface.sdk, provider.url, asynchronous=case.asynchronous)) as of:
-            await left_with(lambda: asked(case, of))
+        async with inside(case.client(provider.url)) as of:
+            await left_with(lambda: case.answer(of))
 
     run(use(), asynchronous=case.asynchronous)
 
@@ -344,7 +349,7 @@ def test_usage_on_every_chunk_counts_though_the_stream_is_left(
 
     async def use() -> None:
         async with inside(client("openai", provider.url)) as of:
-            await left_with(lambda: asked(Case(CHAT), of))
+            await left_with(lambda: Case(CHAT, "stream").answer(of))
 
     run(use(), asynchronous=False)
 
@@ -491,8 +496,8 @@ def test_our_span_is_not_current_in_the_applications_code(
 ) -> None:
     async def use() -> list[Any]:
         before = otel_context.get_current()
-        async with inside(client(case.surface.sdk, provider.url, asynchronous=case.asynchronous)) as of:
-            stream = await asked(case, of)
+        async with inside(case.client(provider.url)) as of:
+            stream = await case.answer(of)
             met = [(otel_context.get_current() == before, current_call.get())]
             async for _ in each(stream):
                 met.append((otel_context.get_current() == before, current_call.get()))  # noqa: PERF401
@@ -511,9 +516,9 @@ def test_a_stream_belongs_to_the_span_that_it_was_asked_in(
     tracer = instrumented.tracer_provider.get_tracer("application")
 
     async def use() -> None:
-        async with inside(client(case.surface.sdk, provider.url, asynchronous=case.asynchronous)) as of:
+        async with inside(case.client(provider.url)) as of:
             with tracer.start_as_current_span("asking"):
-                stream = await asked(case, of)
+                stream = await case.answer(of)
             with tracer.start_as_current_span("reading"):
                 async for _ in each(stream):
                     pass
@@ -523,10 +528,11 @@ def test_a_stream_belongs_to_the_span_that_it_was_asked_in(
     asking, call, reading = instrumented.spans
     assert ("asking", "reading") == (asking.name, reading.name)
     assert call.parent is not None
-    assert asking.context.span_id == call.parent.span_id
+    owner = {"asking": asking, "reading": reading}[case.surface.of.belongs_to]
+    assert owner.context.span_id == call.parent.span_id
 
 
-@pytest.mark.parametrize("case", STREAMS)
+@pytest.mark.parametrize("case", FULL_STREAMS)
 def test_our_span_is_current_while_the_request_is_sent(
     case: Case, provider: LocalProvider, instrumented: Telemetry
 ) -> None:

@@ -11,10 +11,16 @@ from hypothesis import strategies as st
 from tracetoll import Usage
 from tracetoll import usage as u
 from tracetoll.hosts import provider_at
-from tracetoll.providers import anthropic, openai
+from tracetoll.providers import anthropic, compatible
 from tracetoll.usage import Reading, UsageMap
 
-MAPS = [openai.CHAT_USAGE, openai.RESPONSES_USAGE, openai.EMBEDDING_USAGE, openai.AUDIO_USAGE, anthropic.USAGE]
+MAPS = [
+    compatible.CHAT_USAGE,
+    compatible.RESPONSES_USAGE,
+    compatible.EMBEDDING_USAGE,
+    compatible.AUDIO_USAGE,
+    anthropic.USAGE,
+]
 COUNT = st.integers(0, 10**9)
 KEYS = [
     "prompt_tokens",
@@ -57,7 +63,7 @@ def test_junk_is_read_as_nothing_wrong(usage_map: UsageMap, node: Any) -> None:
 def test_a_cumulative_stream_is_never_summed(chunks: list[tuple[int, int]]) -> None:
     objects = [{"prompt_tokens": read_in, "completion_tokens": out} for read_in, out in chunks]
 
-    assert chunks[-1] == tuple(read(openai.CHAT_USAGE, *objects).counts[name] for name in (u.INPUT, u.OUTPUT))
+    assert chunks[-1] == tuple(read(compatible.CHAT_USAGE, *objects).counts[name] for name in (u.INPUT, u.OUTPUT))
 
 
 @given(COUNT, COUNT, COUNT, COUNT)
@@ -90,15 +96,15 @@ def test_reasoning_beside_the_output_is_added_where_the_total_says_so(asked: int
     }
     inside = {**wire, "completion_tokens": visible + thought}
 
-    assert visible + thought == read(openai.CHAT_USAGE, wire).output_tokens
-    assert visible + thought == read(openai.CHAT_USAGE, inside).output_tokens
+    assert visible + thought == read(compatible.CHAT_USAGE, wire).output_tokens
+    assert visible + thought == read(compatible.CHAT_USAGE, inside).output_tokens
 
 
 def test_hidden_reasoning_is_added_only_at_hosts_that_hide_it() -> None:
     wire = {"prompt_tokens": 35, "completion_tokens": 12, "total_tokens": 109}
 
-    assert 12 == read(openai.CHAT_USAGE, wire).output_tokens
-    hidden = read(openai.CHAT_USAGE, wire, hidden_reasoning=True)
+    assert 12 == read(compatible.CHAT_USAGE, wire).output_tokens
+    hidden = read(compatible.CHAT_USAGE, wire, hidden_reasoning=True)
     assert (74, 62) == (hidden.output_tokens, hidden.reasoning_tokens)
 
 
@@ -115,7 +121,7 @@ def test_hidden_reasoning_is_added_only_at_hosts_that_hide_it() -> None:
     ],
 )
 def test_cached_tokens_are_found_wherever_a_host_puts_them(wire: dict[str, Any]) -> None:
-    assert 5 == read(openai.CHAT_USAGE, {"prompt_tokens": 7, **wire}).cache_read_tokens
+    assert 5 == read(compatible.CHAT_USAGE, {"prompt_tokens": 7, **wire}).cache_read_tokens
 
 
 def test_steps_that_are_billed_beside_the_rest_are_kept_apart() -> None:
@@ -146,7 +152,7 @@ def test_the_placeholder_at_the_start_of_a_stream_is_output_only_if_nothing_else
 
 
 def test_the_total_of_an_embedding_is_its_input() -> None:
-    found = read(openai.EMBEDDING_USAGE, {"total_tokens": 8})
+    found = read(compatible.EMBEDDING_USAGE, {"total_tokens": 8})
 
     assert (8, None) == (found.input_tokens, found.output_tokens)
 

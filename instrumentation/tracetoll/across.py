@@ -18,12 +18,13 @@ from opentelemetry.trace import INVALID_SPAN
 from tracetoll import spent
 from tracetoll.attribution import current as current_attribution
 from tracetoll.call import Call
-from tracetoll.engine import Seen, Target
+from tracetoll.engine import Seen
 from tracetoll.instrumentor import Instrumentor
 from tracetoll.limits.scope import Scope, current_scopes, resumed
 from tracetoll.providers.words import Surface
 from tracetoll.safety import contained
 from tracetoll.spent import Spent
+from tracetoll.targets import Target
 from tracetoll.usage import NANO
 from tracetoll_semconv import attributes as a
 

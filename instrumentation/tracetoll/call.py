@@ -16,23 +16,24 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from opentelemetry.context import attach, detach
 
 from tracetoll.providers.words import convert_found
-from tracetoll.reading import dig, encodable, text, view
+from tracetoll.reading import dig, elements, encodable, get, text, view
 from tracetoll.safety import fault
 from tracetoll.usage import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from contextvars import Token
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
-    from tracetoll.engine import Engine, Target
+    from tracetoll.engine import Engine
     from tracetoll.limits.claim import Claim
     from tracetoll.limits.scope import Scope
     from tracetoll.pricing import Cost
     from tracetoll.providers.words import Answer, AttributeValue, Surface
     from tracetoll.runs import Run
+    from tracetoll.targets import Target
     from tracetoll.usage import Usage
 
 Outcome = Literal["done", "failed", "cancelled", "closed", "abandoned", "refused", "cut"]
@@ -91,8 +92,10 @@ class Call:
         "first_chunk_s",
         "model",
         "output",
+        "reader",
         "reading",
         "received",
+        "rejected",
         "request_id",
         "response",
         "response_id",
@@ -105,11 +108,14 @@ class Call:
         "span",
         "started",
         "status",
+        "stream_of",
         "streaming",
         "surface",
         "target",
         "token",
+        "tried",
         "usage_hidden",
+        "usage_wanted",
     )
 
     def __init__(self, engine: Engine, surface: Surface, target: Target, model: str | None, *, streaming: bool) -> None:
@@ -117,6 +123,8 @@ class Call:
         self.surface = surface
         self.target = target
         self.model = model
+        self.reader: Callable[[object], object] | None = None
+        """What reads the parts of which an SDK makes the elements of its stream."""
         self.streaming = streaming
         self.reading = Reading()
         self.finish: dict[int, str] = {}
@@ -135,6 +143,10 @@ class Call:
         """Whether the SDK was let do its work."""
         self.received = False
         """Whether the provider has answered with success."""
+        self.rejected = False
+        """Whether the provider has answered with an error, in a response that the SDK makes an exception of."""
+        self.stream_of: Any = None
+        """The HTTP response that a stream comes from, where only that can be closed."""
         self.response_id: str | None = None
         self.response_model: str | None = None
         self.request_id: str | None = None
@@ -142,11 +154,15 @@ class Call:
         self.error: BaseException | None = None
         self.error_code: str | None = None
         self.attempts = 1
+        self.tried = 0
+        """How many attempts were seen to begin."""
         self.first_chunk_s: float | None = None
         self.run: Run | None = None
         """The agent that counts this call as its own."""
         self.running = False
         self.usage_hidden = False
+        self.usage_wanted = True
+        """Whether usage that is missing is a gap."""
         self.span: Span
         self.context: Context
         self.token: Token[Context] | None = None
@@ -184,6 +200,11 @@ class Call:
         if type(retries) is int:
             self.attempts = retries + 1
 
+    def tries(self) -> None:
+        """Note that the SDK is about to ask, for the first time or again."""
+        self.tried += 1
+        self.attempts = self.tried
+
     # --- what the provider says --------------------------------------------------------------
 
     def read(self, node: object, answer: Answer | None = None) -> None:
@@ -199,6 +220,8 @@ class Call:
         if value and isinstance(value, str):
             self.response_model = encodable(value)
         self.read_usage(told, answer)
+        if answer.model_in or answer.metered:
+            self._read_beside(told, answer)
         if answer.finish is not None:
             answer.finish.read(told, self.finish)
         if answer.error and told.get(answer.error[0]) is not None:
@@ -207,6 +230,19 @@ class Call:
             convert_found(told, answer.attributes, self.attributes)
         if answer.status:
             self.status = text(told.get(answer.status)) or self.status
+        if answer.provider is not None or answer.model_in or self.surface.lines:
+            self._read_rare(told, answer)
+
+    def _read_rare(self, told: Mapping[str, Any], answer: Answer) -> None:
+        """Take what few answers say."""
+        for part in elements(told.get(answer.model_in)):
+            self.response_model = text(get(part, answer.model)) or self.response_model
+        if answer.provider is not None:
+            name = text(dig(told, answer.provider.at))
+            if name is not None:
+                self.engine.answered_by(self, answer.provider.names.get(name, name))
+        if self.surface.lines:
+            self.engine.past_calls(self.surface, self.target, dig(told, self.surface.lines))
 
     def read_usage(self, node: Mapping[str, Any], answer: Answer) -> bool:
         """Take the usage object of an answer if it has one; return whether it had."""
@@ -214,13 +250,25 @@ class Call:
         if usage_map is None:
             return False
         for where in answer.usage:
-            found = node.get(where[0])
+            found = node.get(where[0]) if where else node
             if found is not None and len(where) > 1:
                 found = dig(found, where[1:])
             if found is not None:
                 usage_map.read(found, self.reading)
                 return True
         return False
+
+    def _read_beside(self, told: Mapping[str, Any], answer: Answer) -> None:
+        """Take what few providers tell elsewhere: the model in parts of the answer, what their host has metered."""
+        for part in elements(told.get(answer.model_in)):
+            self.response_model = text(get(part, answer.model)) or self.response_model
+        if answer.metered:
+            self.read_metered(told.get(answer.metered))
+
+    def read_metered(self, node: object) -> None:
+        """Take what whoever serves the model says to have metered."""
+        if self.surface.metered is not None and node is not None:
+            self.surface.metered.read_spare(node, self.reading)
 
     # --- the one end -------------------------------------------------------------------------
 

@@ -34,6 +34,10 @@ _OURS: Final = frozenset(
         u.WEB_SEARCHES,
         u.WEB_FETCHES,
         u.IMAGES,
+        u.PAGES,
+        u.SEARCH_UNITS,
+        u.IMAGE_PIXELS,
+        u.VIDEO_PIXELS,
     }
 )
 _NAMES: Final[dict[str, str]] = {
@@ -148,5 +152,5 @@ def of_context(tokens: int | None, window: int | None, into: Attributes) -> None
 def of_rate_limits(limits: Limits, into: Attributes) -> None:
     """Add the attributes of rate-limit headers."""
     for (kind, what), value in limits.items():
-        suffix = "reset_seconds" if what == "reset" else what
+        suffix = f"{what}_seconds" if what in ("reset", "period") else what
         into[f"{PREFIX}.rate_limit.{kind}.{suffix}"] = value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import replace
 from time import monotonic, perf_counter, time_ns
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -23,14 +23,16 @@ from tracetoll.limits.rules import ruled
 from tracetoll.limits.scope import current_scopes
 from tracetoll.pricing import Asked, Prices
 from tracetoll.providers.words import Surface, convert_all
-from tracetoll.reading import get, text, view
+from tracetoll.reading import dig, elements, get, text, with_changes
 from tracetoll.runs import running_agent
 from tracetoll.safety import contained, fault
 from tracetoll.signals import add_standing
+from tracetoll.targets import Target
+from tracetoll.writing import set_attributes
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Tracer
@@ -45,7 +47,6 @@ if TYPE_CHECKING:
     from tracetoll.limits.sources import Sources
     from tracetoll.pricing import Cost
     from tracetoll.providers.words import AttributeValue
-    from tracetoll.reading import Path
     from tracetoll.signals import Signals
     from tracetoll.usage import Usage
     from tracetoll.usage_log import UsageLog
@@ -54,24 +55,11 @@ _HEADERS: Final = contained("reading response headers")
 _CHECKING: Final = contained("looking at the policy file")
 _PENDING_KEPT: Final = 10_000
 _STARTS_KEPT: Final = 2048
-_PENDING: Final = frozenset({"queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling"})
 _RECEIVED: Final = frozenset({"done", "closed", "abandoned"})
-_FAILED: Final = frozenset({"failed", "expired"})
+_FAILED: Final = frozenset({"failed", "expired", "FAILED"})
+# Bedrock's answers name the model only; prices differ by the region that the name asked begins with.
+_PRICED_AS_ASKED: Final = frozenset({"aws.bedrock"})
 _WITH_ERROR: Final = frozenset({"failed", "refused", "cut"})
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Target:
-    """Who is called: the provider behind a client's base URL. One per client; compared by identity."""
-
-    provider: str
-    host: str | None
-    port: int | None
-    error_codes: tuple[Path, ...] = ()
-    hides_reasoning: bool = False
-    """Whether reasoning is counted in the provider's total only."""
-    tells_stream_usage: bool = False
-    """Whether this host is known to send usage in streams when asked to."""
 
 
 class ElsewhereCall(NamedTuple):
@@ -155,18 +143,21 @@ class Engine:
         self._past = Seen()
         self._silent = HeldSilently()
         self._elsewhere: dict[str, Target] = {}
+        self._answered_by: dict[tuple[Target, str], Target] = {}
         self._starts: dict[tuple[int, int, str | None], tuple[Target, str, Mapping[str, AttributeValue]]] = {}
 
     # --- opening -----------------------------------------------------------------------------
 
-    def open(self, surface: Surface, target: Target, body: object, *, streaming: bool) -> Call | None:
-        """Open a call; None if somebody else accounts for it.
+    def open(
+        self, surface: Surface, target: Target, body: object, *, streaming: bool, model: str | None = None
+    ) -> Call | None:
+        """Open a call; None if somebody else accounts for it. `model` is the one asked, where the body does not tell.
 
         That is so inside another call of ours (an SDK that calls another SDK), and where instrumentation is
         suppressed. Inside an operation of upstream's own packages a call is only held to limits. Raises
         LimitExceeded. Where the call's claim is waiting, `wait` or `wait_async` comes next.
         """
-        call = self._new(surface, target, body, streaming=streaming)
+        call = self._new(surface, target, body, streaming=streaming, model=model)
         if call is None:
             return None
         if surface.metrics and surface.billed != "fetched":
@@ -211,7 +202,9 @@ class Engine:
             if not fault("opening a call", error):
                 raise
 
-    def _new(self, surface: Surface, target: Target, body: object, *, streaming: bool) -> Call | None:
+    def _new(
+        self, surface: Surface, target: Target, body: object, *, streaming: bool, model: str | None = None
+    ) -> Call | None:
         close_forgotten()
         current = otel_context.get_current()
         if current_call.get() is not None:
@@ -230,7 +223,7 @@ class Engine:
         if self.before_call is not None and self.before_call():
             self.before_call = None
         self.prices.preload()
-        call = Call(self, surface, target, text(get(body, "model")), streaming=streaming)
+        call = Call(self, surface, target, model or text(get(body, "model")), streaming=streaming)
         call.context = current
         call.silent = silent
         call.run = agent
@@ -267,9 +260,11 @@ class Engine:
         surface, claim, body = call.surface, call.claim, call.body
         call.body = None
         if claim is not None and claim.changes:
-            body = {**view(body), **claim.changes}
+            body = with_changes(body, claim.changes)
             if claim.rerouted_from is not None:
                 attributes[a.REROUTE_FROM_MODEL] = claim.rerouted_from
+        if surface.usage_if is not None:
+            call.usage_wanted = bool(surface.usage_if and dig(body, surface.usage_if))
         convert_all(body, surface.request, attributes)
         if call.streaming:
             attributes[a.GEN_AI_REQUEST_STREAM] = True
@@ -318,16 +313,24 @@ class Engine:
     def past_call(self, surface: Surface, target: Target, answer: object, model: str | None = None) -> None:
         """Account for a call that was made earlier, and whose answer is only seen now (a batch's line).
 
-        Each answer counts once, by its id. `model` is the one asked, where the answer does not tell.
+        Each answer counts once, by its id, where it has one. `model` is the one asked, where the answer does not
+        tell.
         """
-        identity = text(get(answer, surface.answer.id)) if answer is not None else None
-        if identity is None or not self._past.add(identity):
-            return
+        if surface.answer.id:
+            identity = text(get(answer, surface.answer.id)) if answer is not None else None
+            if identity is None or not self._past.add(identity):
+                return
         call = self._new(surface, target, {"model": model or get(answer, surface.answer.model)}, streaming=False)
         if call is not None:
             self._begin(call)
             call.go()
             call.answered(answer)
+
+    def past_calls(self, surface: Surface, target: Target, lines: object) -> None:
+        """Account for the calls that lines of an answer tell of, which were made earlier."""
+        for line in elements(lines):
+            if surface.line is not None:
+                self.past_call(surface.line, target, dig(line, surface.line_at))
 
     def _start(
         self, surface: Surface, target: Target, model: str | None
@@ -371,6 +374,20 @@ class Engine:
                 self.hold_to(self._sources)
             self.next_check = self._sources.next_check
 
+    def answered_by(self, call: Call, provider: str) -> None:
+        """Take which provider it was that answered, where an SDK calls many."""
+        call.attributes[a.GEN_AI_PROVIDER_NAME] = provider
+        target = call.target
+        if provider == target.provider:
+            return
+        key = (target, provider)
+        found = self._answered_by.get(key)
+        if found is None:
+            if len(self._answered_by) >= _STARTS_KEPT:
+                self._answered_by.clear()
+            found = self._answered_by[key] = replace(target, provider=provider)
+        call.target = found
+
     def collector(self, call: Call) -> Callable[[object], None] | None:
         """Return what keeps the content of a stream's events, None where content is not wanted."""
         return self._content.collector(call) if self.keeps_content and call.surface.content is not None else None
@@ -404,7 +421,7 @@ class Engine:
             if recording or self._usage_log.wanted or self._content.in_events:
                 attributes = self._attributes(call, ending)
                 if recording:
-                    span.set_attributes(attributes)
+                    set_attributes(span, attributes)
                     if ending.error is not None:
                         span.set_status(StatusCode.ERROR, self._description(call, ending.error))
                 if self._usage_log.wanted:
@@ -412,7 +429,8 @@ class Engine:
                 if self._content.in_events:
                     self._content.write_event(call, attributes)
         finally:
-            call.body = call.output = None
+            # The call is kept until its metrics are recorded; what it came from is not ours to keep.
+            call.body = call.output = call.stream_of = call.error = None
             self.admission.drop(call)
             call.claim = None  # each has the other: together they would wait for the garbage collector
             span.end(ended_ns)
@@ -486,10 +504,16 @@ class Engine:
 
     def read_headers(self, call: Call, response: Any) -> None:
         """Take the rate limits and the request id from a response's headers."""
-        if response is None:
-            return
+        if response is not None and hasattr(response, "headers"):  # botocore's errors have a dict there
+            with _HEADERS:
+                self.take_headers(call, headers.pairs_of(response.headers))
+
+    def take_headers(self, call: Call, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        """Take what the headers of a response tell: rate limits, the request's id, token counts."""
         with _HEADERS:
-            seen = headers.read(response.headers.raw, call.target.provider)
+            if call.surface.metered is not None:
+                call.read_metered({name.decode("latin-1"): int(value) for name, value in pairs if value.isdigit()})
+            seen = headers.read(pairs, call.target.provider)
             if seen.request_id is not None:
                 call.request_id = seen.request_id
             if seen.served_model is not None:
@@ -504,7 +528,7 @@ class Engine:
         billed = call.surface.billed
         if usage_map is None:
             return None
-        if billed == "fetched" and call.status not in _PENDING:
+        if billed == "fetched" and call.status not in call.surface.answer.pending:
             if call.response_id is None or not self._pending.discard(call.response_id):
                 return None
         elif billed != "now" and call.response_id is not None and not call.reading.counts:
@@ -521,10 +545,13 @@ class Engine:
     def _cost(self, call: Call, usage: Usage) -> Cost:
         tier = call.attributes.get(a.SERVICE_TIER) or call.attributes.get(a.OPENAI_RESPONSE_SERVICE_TIER)
         batch = tier == "batch" or call.surface.batch
-        asked = Asked(call.target.provider, call.response_model or call.model, str(tier) if tier else None, batch)
+        first, second = call.response_model or call.model, call.model
+        if call.target.provider in _PRICED_AS_ASKED:
+            first, second = second, first
+        asked = Asked(call.target.provider, first, str(tier) if tier else None, batch)
         cost = self.prices.cost(usage, asked, details=self._details)
-        if cost.status == "unpriced" and asked.model != call.model:
-            cost = self.prices.cost(usage, asked._replace(model=call.model), details=self._details)
+        if cost.status == "unpriced" and first != second:
+            cost = self.prices.cost(usage, asked._replace(model=second), details=self._details)
         return cost
 
     @staticmethod
@@ -535,8 +562,9 @@ class Engine:
             not call.sent
             or surface.usage is None
             or surface.billed == "fetched"
+            or not call.usage_wanted
             or outcome == "failed"
-            or call.status in _PENDING
+            or call.status in surface.answer.pending
         ):
             return None
         if outcome != "done":

@@ -22,7 +22,7 @@ _CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
 def code(value: object) -> str | None:
     """Return a provider's error code as text, None for what cannot be one (a sentence, an object)."""
     if type(value) is int:
-        return str(value)
+        return str(value) if value > 0 else None  # -1 is ollama's word for none
     found = text(value)
     return found if found is not None and _CODE.fullmatch(found) else None
 

@@ -1,7 +1,8 @@
 """Response headers: rate limits in one form for every provider, the request's id, the model that served.
 
 Limit and remaining are counts, reset is in seconds.
-Formats: semconv reference, 5.6. `retry-after` is not read: Anthropic sends it with successful answers too.
+Formats: semconv reference, 5.6. `retry-after` is read for Hugging Face only, as when the window ends: Anthropic, too,
+sends it with successful answers.
 """
 
 from __future__ import annotations
@@ -9,33 +10,51 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _KINDS: Final = {
     b"requests": "requests",
     b"tokens": "tokens",
     b"input-tokens": "input_tokens",
     b"output-tokens": "output_tokens",
+    b"input-images": "input_images",
+    b"project-requests": "project_requests",
+    b"project-tokens": "project_tokens",
+    b"tokens_usage_based": "usage_based_tokens",
+    # Mistral names the window.
+    b"req-10-second": "requests",
+    b"req-minute": "requests",
+    b"tokens-minute": "tokens",
+    b"tokens-month": "monthly_tokens",
 }
 _WHATS: Final = (b"limit", b"remaining", b"reset")
+_THROUGH: Final = b"llm_provider-"
+"""What LiteLLM's proxy puts before the names of headers that it got itself."""
 
 
 def _header_table() -> dict[bytes, tuple[str, str]]:
     table: dict[bytes, tuple[str, str]] = {
         b"x-request-id": ("", "request_id"),
         b"request-id": ("", "request_id"),
+        b"x-amzn-requestid": ("", "request_id"),
         b"x-ms-served-model": ("", "served_model"),
+        # Cohere, with trial keys
+        b"x-trial-endpoint-call-limit": ("requests", "limit"),
+        b"x-trial-endpoint-call-remaining": ("requests", "remaining"),
+        b"x-endpoint-monthly-call-limit": ("monthly_requests", "limit"),
     }
     for wire, kind in _KINDS.items():
         for what in _WHATS:
             table[b"x-ratelimit-%s-%s" % (what, wire)] = (kind, what.decode())
             table[b"anthropic-ratelimit-%s-%s" % (wire, what)] = (kind, what.decode())
-    for what in _WHATS:  # Together
-        table[b"x-ratelimit-%s" % what] = ("requests", what.decode())
-    return table
+        table[b"x-ratelimit-renewalperiod-%s" % wire] = (kind, "period")  # Azure
+    for what in _WHATS:
+        table[b"x-ratelimit-%s" % what] = ("requests", what.decode())  # Together
+        table[b"ratelimitbysize-%s" % what] = ("tokens", what.decode())  # Mistral, until 2025
+    return table | {_THROUGH + name: meaning for name, meaning in table.items() if meaning[0]}
 
 
 _HEADERS: Final = _header_table()
@@ -48,7 +67,8 @@ Limits = dict[tuple[str, str], int | float]
 class Headers:
     """What the headers of one response tell. `limits`: {(kind, what): value}.
 
-    kind: requests, tokens, input_tokens, output_tokens; what: limit, remaining (counts), reset (seconds).
+    kind: requests, tokens, input_tokens, output_tokens and narrower ones; what: limit, remaining (counts), reset,
+    period (seconds).
     """
 
     request_id: str | None = None
@@ -59,10 +79,15 @@ class Headers:
 def read(headers: Iterable[tuple[bytes, bytes]], provider: str) -> Headers:
     """Return what the raw headers of a response tell."""
     found = Headers()
-    for name, value in headers:
-        meaning = _HEADERS.get(name.lower())
+    through: Limits = {}
+    for told, value in headers:
+        name = told.lower()
+        meaning = _HEADERS.get(name)
         if meaning is None:
-            continue
+            if name != b"retry-after" or provider != "hugging_face":
+                continue
+            meaning = ("requests", "reset")
+        limits = through if name.startswith(_THROUGH) else found.limits
         what = meaning[1]
         if what == "request_id":
             found.request_id = value.decode("latin-1")
@@ -72,10 +97,20 @@ def read(headers: Iterable[tuple[bytes, bytes]], provider: str) -> Headers:
             # The unit of Azure's plain numbers is not known.
             seconds = _seconds(value.decode("latin-1"), bare=provider != "azure.ai.openai")
             if seconds is not None:
-                found.limits[meaning] = seconds
+                limits[meaning] = seconds
         elif value.isdigit():
-            found.limits[meaning] = int(value)
+            limits[meaning] = int(value)
+    found.limits = {**through, **found.limits} if through else found.limits
     return found
+
+
+def pairs_of(headers: Any) -> Sequence[tuple[bytes, bytes]]:
+    """Return response headers as bytes: httpx keeps them so, other libraries have a mapping of texts."""
+    raw: Sequence[tuple[bytes, bytes]] | None = getattr(headers, "raw", None)
+    if raw is not None:
+        return raw
+    told = headers.items() if hasattr(headers, "items") else ()
+    return [(str(name).encode("latin-1", "replace"), str(value).encode("latin-1", "replace")) for name, value in told]
 
 
 def _seconds(value: str, *, bare: bool) -> float | None:

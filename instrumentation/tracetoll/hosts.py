@@ -43,16 +43,21 @@ _HOSTS: Final[tuple[tuple[str, int | None, str], ...]] = (
     ("api.voyageai.com", None, "voyage_ai"),
     ("*.snowflakecomputing.com", None, "snowflake"),
     ("api.z.ai", None, "z_ai"),
+    ("open.bigmodel.cn", None, "z_ai"),
     ("api.replicate.com", None, "replicate"),
     ("api.portkey.ai", None, "portkey"),
     ("localhost", 11434, "ollama"),
     ("127.0.0.1", 11434, "ollama"),
     ("localhost", 1234, "lm_studio"),
     ("127.0.0.1", 1234, "lm_studio"),
+    ("localhost", 30000, "sglang"),
+    ("127.0.0.1", 30000, "sglang"),
 )
 
 # Hosts that take `stream_options.include_usage`, and then send one more chunk, without choices.
-STREAM_USAGE_PROVIDERS: Final = frozenset({"openai", "azure.ai.openai", "deepseek", "openrouter", "fireworks_ai"})
+STREAM_USAGE_PROVIDERS: Final = frozenset(
+    {"openai", "azure.ai.openai", "deepseek", "openrouter", "fireworks_ai", "writer"}
+)
 
 # Gemini's OpenAI endpoint counts thoughts in the total only (semconv reference, 5.4).
 HIDDEN_REASONING_PROVIDERS: Final = frozenset({"gcp.gemini"})

@@ -22,40 +22,31 @@ from tracetoll.instruments import Instruments
 from tracetoll.ledgers import open_ledger
 from tracetoll.limits.sources import Sources
 from tracetoll.limits.travelling import ENTRY
-from tracetoll.observed import ObservedSeam
 from tracetoll.patching import Patches
-from tracetoll.providers.words import Observed, Stainless
-from tracetoll.rollup.attach import attach, detach
-from tracetoll.rollup.foreign import Foreign
-from tracetoll.rollup.metrics import TraceMetrics
+from tracetoll.providers.found import found_providers
 from tracetoll.safety import contained
 from tracetoll.signals import Signals
-from tracetoll.stainless import StainlessSeam
 from tracetoll.usage_log import UsageLog
 from tracetoll.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from types import ModuleType
 
     from opentelemetry._logs import LoggerProvider
-    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.metrics import Meter, MeterProvider
     from opentelemetry.trace import TracerProvider
 
     from tracetoll.config import Settings
     from tracetoll.console.live import TreePrinter
     from tracetoll.ledgers.protocol import Ledger
     from tracetoll.limits.sources import Given
+    from tracetoll.providers.found import Announced
     from tracetoll.rollup.processor import RollupProcessor
 
 log: Final = logging.getLogger("tracetoll")
 
 SCOPE: Final = "tracetoll"
-PROVIDERS: Final = ("openai", "anthropic")
-_SEAMS: Final[dict[type, Callable[..., StainlessSeam | ObservedSeam]]] = {
-    Stainless: StainlessSeam,
-    Observed: ObservedSeam,
-}
 _INSTRUMENTING: Final = contained("instrumenting")
 _UNINSTRUMENTING: Final = contained("uninstrumenting")
 _ROLLING_UP: Final = contained("adding a roll-up to the tracer provider")
@@ -145,15 +136,12 @@ class Instrumentor:
             )
             self.engine.hold_to(sources)
             if found.rollup:
-                trace_metrics = TraceMetrics(meter) if "traces" in found.metrics else None
-                self._roll_up(self.engine, tracer_provider, trace_metrics)
+                self._roll_up(self.engine, tracer_provider, meter if "traces" in found.metrics else None)
             send_as_baggage(found.baggage_out - {ENTRY}, self.engine.baggage_more)
             runs = instruments if "agents" in found.metrics else None
             agents.connect(agents.Connection(tracer, runs, self.engine.baggage_in))
             self.patches = Patches()
-            for name in _wanted(found):
-                for seam in importlib.import_module(f"tracetoll.providers.{name}").SEAMS:
-                    _SEAMS[type(seam)](seam, self.engine, self.patches.switch).install(self.patches)
+            self._patch(found, self.engine, self.patches)
             if found.console == "tree":
                 from tracetoll.console.live import print_trees_of  # noqa: PLC0415  # for whoever wants it
 
@@ -170,6 +158,8 @@ class Instrumentor:
         if self.engine is not None:
             with _UNINSTRUMENTING:
                 if self.rollup is not None:
+                    from tracetoll.rollup.attach import detach  # noqa: PLC0415  # it is there
+
                     detach(self.rollup)
                 agents.disconnect()
                 send_as_baggage(())
@@ -182,16 +172,40 @@ class Instrumentor:
         self.rollup = None
         self.printer = None
 
-    def _roll_up(self, engine: Engine, given: TracerProvider | None, trace_metrics: TraceMetrics | None) -> None:
-        """Add a roll-up to the tracer provider, now or as soon as there is one."""
+    @staticmethod
+    def _patch(found: Settings, engine: Engine, patches: Patches) -> None:
+        """Patch each SDK that is wanted, as soon as it is imported."""
+        known = found_providers()
+        for name in _wanted(found, known):
+            installed: list[str] = []  # a provider is announced by several modules, and installed once
+
+            def install(_: ModuleType, name: str = name, installed: list[str] = installed) -> None:
+                if not installed:
+                    installed.append(name)
+                    seams = importlib.import_module("tracetoll.seams")  # for whoever uses an SDK
+                    for seam in known[name].seams():
+                        seams.install(seam, engine, patches)
+
+            for module in known[name].modules:
+                patches.when_imported(module, install)
+
+    def _roll_up(self, engine: Engine, given: TracerProvider | None, meter: Meter | None) -> None:
+        """Add a roll-up to the tracer provider, now or as soon as there is one; `meter` is for metrics of traces."""
 
         def try_now() -> bool:
             with _ROLLING_UP:
-                found = attach(given if given is not None else trace.get_tracer_provider())
-                if found is not None:
-                    found.connect(Foreign(engine), engine.prices, trace_metrics)
-                    self.rollup = found
-                return found is not None
+                provider = given if given is not None else trace.get_tracer_provider()
+                if not hasattr(provider, "add_span_processor"):
+                    return False
+                # Whoever has such a provider has imported OpenTelemetry's SDK, which takes as long as all of ours.
+                from tracetoll.rollup.attach import attach  # noqa: PLC0415
+                from tracetoll.rollup.foreign import Foreign  # noqa: PLC0415
+                from tracetoll.rollup.metrics import TraceMetrics  # noqa: PLC0415
+
+                self.rollup = attach(provider)
+                if self.rollup is not None:
+                    self.rollup.connect(Foreign(engine), engine.prices, TraceMetrics(meter) if meter else None)
+                return self.rollup is not None
             return True  # it cannot be done, which was logged; calls are counted all the same
 
         if not try_now():
@@ -199,12 +213,12 @@ class Instrumentor:
             engine.before_call = try_now
 
 
-def _wanted(settings: Settings) -> list[str]:
-    wanted = settings.providers or PROVIDERS
+def _wanted(settings: Settings, known: Mapping[str, Announced]) -> list[str]:
+    wanted = settings.providers or known
     for name in wanted:
-        if name not in PROVIDERS:
-            log.warning("there is no provider %r; known are: %s", name, ", ".join(PROVIDERS))
-    return [name for name in PROVIDERS if name in wanted]
+        if name not in known:
+            log.warning("there is no provider %r; known are: %s", name, ", ".join(known))
+    return [name for name in known if name in wanted]
 
 
 def _be_a_base_instrumentor(module: ModuleType) -> None:

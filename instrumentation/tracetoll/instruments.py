@@ -245,7 +245,7 @@ class Instruments:
     def rate_limits(self, provider: str, model: str, limits: Limits) -> None:
         """Keep the latest rate limits of a provider's model for the gauges."""
         for (kind, what), value in limits.items():
-            if what == "reset":
+            if what not in ("limit", "remaining"):
                 continue
             key = (provider, model, kind, what)
             if key in self._limits or len(self._limits) < _SERIES_KEPT:

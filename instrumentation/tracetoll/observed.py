@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from tracetoll.engine import Target
 from tracetoll.reading import dig, get, text
 from tracetoll.safety import contained
+from tracetoll.targets import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ class ObservedSeam:
         self.switch = switch
         self._target = Target(seam.provider, None, None)
         self._models: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+        self._asked: ContextVar[str | None] = ContextVar("tracetoll_asked_model", default=None)
 
     def install(self, patches: Patches) -> None:
         """Patch the SDK when it is imported, wherever this version has the classes."""
@@ -39,11 +41,37 @@ class ObservedSeam:
                 owner = getattr(module, name, None)
                 if owner is not None and owner.__module__ == module.__name__:
                     patches.replace(owner, self.seam.method, self._wrap)
+                    if self.seam.connects:
+                        patches.replace(owner, "__init__", self._wrap_made)
+            connecting, _, name = self.seam.connects.partition(".")
+            if name and hasattr(module, connecting):
+                patches.replace(getattr(module, connecting), name, self._wrap_connect)
 
         for module in self.seam.modules:
             patches.when_imported(module, patch)
 
+    def _wrap_connect(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            self._asked.set(text(kwargs.get("model")))
+            return method(*args, **kwargs)
+
+        return wrapper
+
+    def _wrap_made(self, method: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(method)
+        def wrapper(connection: Any, *args: Any, **kwargs: Any) -> None:
+            method(connection, *args, **kwargs)
+            model = self._asked.get()
+            if model is not None:
+                self._models[connection] = model
+
+        return wrapper
+
     def _wrap(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        if self.seam.asynchronous:
+            return self._wrap_async(method)
+
         @functools.wraps(method)
         def wrapper(connection: Any, *args: Any, **kwargs: Any) -> Any:
             event = method(connection, *args, **kwargs)
@@ -54,8 +82,22 @@ class ObservedSeam:
 
         return wrapper
 
+    def _wrap_async(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        async def wrapper(connection: Any, *args: Any, **kwargs: Any) -> Any:
+            event = await method(connection, *args, **kwargs)
+            if self.switch.on:
+                with _OBSERVING:
+                    self._observe(connection, event)
+            return event
+
+        return wrapper
+
     def _observe(self, connection: Any, event: object) -> None:
-        kind = get(event, "type")
+        if self.seam.typed:
+            kind = get(event, "type")
+        else:
+            kind = next((name for name in self.seam.answers if get(event, name) is not None), None)
         if kind in self.seam.models:
             model = text(dig(event, self.seam.models[kind]))
             if model is not None:

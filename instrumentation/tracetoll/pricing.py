@@ -10,12 +10,11 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import wrapt
@@ -86,6 +85,7 @@ _FEMTO_PER_NANO: Final = 10**6
 _LOADING_S: Final = 30.0
 _FRESH_S: Final = 60.0  # some prices change at a time of day
 _MODELS_KEPT: Final = 2048
+_KINDS_OF_CALLS_KEPT: Final = 50
 
 Part = Literal["input", "output", "cache_read", "cache_write", "other"]
 _PARTS: Final[dict[str, Part]] = {
@@ -164,9 +164,32 @@ class Rates:
     per_request: int
     context_window: int | None
     text: TextRates
+    _alone: dict[tuple[str, ...], tuple[tuple[str, int], ...]] = field(default_factory=dict)
+    """By the counts that a call has: each with its rate, where no price depends on another count, as is so for most."""
 
     def price(self, counts: Mapping[str, int], parts: dict[Part, int] | None = None) -> int:
         """Return the cost of `counts` in 1e-15 USD; adds what it is made of to `parts`."""
+        if parts is None:
+            names = tuple(counts)
+            alone = self._alone.get(names)
+            if alone is None:
+                alone = self._priced_alone(names)
+            if alone:
+                total = self.per_request
+                for name, rate in alone:
+                    total += counts[name] * rate
+                return total
+        return self._price(counts, parts)
+
+    def _priced_alone(self, names: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+        there = [unit for unit in self.units if unit.count in names]
+        depend = any(unit.tiers or any(self.units[position] in there for position in unit.within) for unit in there)
+        found = () if depend else tuple((unit.count, unit.rate) for unit in there)
+        if len(self._alone) < _KINDS_OF_CALLS_KEPT:
+            self._alone[names] = found
+        return found
+
+    def _price(self, counts: Mapping[str, int], parts: dict[Part, int] | None) -> int:
         total = self.per_request
         if parts is not None and total:
             parts["other"] = parts.get("other", 0) + total
@@ -301,7 +324,10 @@ class Prices:
 
     def price(self, provider: str, model: str, counts: Mapping[str, int]) -> int | None:
         """Return what some counts cost in nano-dollars; None where no price is known."""
-        rates = self.rates(provider, model)
+        known = self._cache.get((provider, model, None, False))
+        if known is None or time.monotonic() >= known.until:
+            known = self.known(provider, model)
+        rates = known.rates
         return _nano(rates.price(counts)) if rates is not None and rates.units else None
 
     def cost(self, usage: u.Usage, asked: Asked, *, details: bool) -> Cost:
@@ -334,6 +360,8 @@ def _nano(femto: int) -> int:
 
 @cache
 def _price_version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415  # it takes long to import
+
     return f"genai-prices {version('genai-prices')}"
 
 

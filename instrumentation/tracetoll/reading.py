@@ -6,10 +6,11 @@ providers and proxies answer with nearly everything, and none of it may raise.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 _EMPTY: Final[Mapping[str, Any]] = {}
 
@@ -39,6 +40,9 @@ def get(node: object, key: str) -> Any:
         extra = getattr(node, "__pydantic_extra__", None)
         if extra:
             return extra.get(key)
+        held = fields.get("_data")
+        if held is not None and isinstance(held, dict) and isinstance(node, Mapping):
+            return held.get(key)  # the models of Azure's SDKs
     return value
 
 
@@ -47,9 +51,12 @@ def view(node: object) -> Mapping[str, Any]:
     if type(node) is dict:
         return node
     fields: Mapping[str, Any] = getattr(node, "__dict__", _EMPTY)
-    extra = getattr(node, "__pydantic_extra__", None) if fields else None
+    extra = getattr(node, "__pydantic_extra__", None) if fields is not _EMPTY else None
     if extra:
         return {**extra, **fields}
+    if "_data" in fields and isinstance(node, Mapping):
+        held = fields["_data"]  # the models of Azure's SDKs
+        return held if isinstance(held, dict) else _EMPTY
     return node if isinstance(node, dict) else fields
 
 
@@ -60,6 +67,15 @@ def dig(node: object, parts: Path) -> Any:
         if node is None:
             return None
     return node
+
+
+def with_changes(body: object, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a body whose fields, named by dotted paths, have other values; what it shares stays as it is."""
+    changed = dict(view(body))
+    for name, value in changes.items():
+        first, _, rest = name.partition(".")
+        changed[first] = with_changes(changed.get(first), {rest: value}) if rest else value
+    return changed
 
 
 def items(node: object) -> Iterable[tuple[str, Any]]:

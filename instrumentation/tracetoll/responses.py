@@ -13,7 +13,8 @@ from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from tracetoll.reading import get
+from tracetoll import errors
+from tracetoll.reading import dig, get
 from tracetoll.safety import contained
 from tracetoll.streams import event_reader
 
@@ -24,8 +25,17 @@ if TYPE_CHECKING:
     from tracetoll.errors import LimitExceeded
 
 _READING: Final = contained("reading a raw response")
+_LIBRARIES: Final = ("httpx", "httpx2")
 _LARGEST_BODY: Final = 64 * 1024 * 1024
-_WORTH_READING: Final = ("application/json", "text/event-stream", "application/x-ndjson")
+_WORTH_READING: Final = (
+    "application/json",
+    "text/event-stream",
+    "application/x-ndjson",
+    "application/stream+json",  # Cohere's first API
+)
+
+
+Ended = Literal["closed", "abandoned", "cancelled", "cut"]
 
 
 class Received:
@@ -48,19 +58,27 @@ class Received:
         if self._wanted and self._size <= _LARGEST_BODY:
             self._pieces.append(piece)
 
-    def end(self, *, complete: bool, otherwise: Literal["closed", "abandoned", "cut"] = "closed") -> None:
+    def end(self, *, complete: bool, otherwise: Ended = "closed") -> None:
         """Read what came in, and close the call; `otherwise` is how it ended if that is not all there was."""
         call = self._call
         if not call.is_open:
             return
+        # An SDK closes a stream as soon as it has read the provider's last word.
+        last_word = self.take()
+        call.close_safely("done" if complete or last_word else otherwise)
+
+    def take(self) -> bool:
+        """Read what came in; return whether that has the provider's last word."""
+        call = self._call
         with _READING:
             body = self._body()
             self._pieces = []
             if body:
                 read_body(call, body)
-                # An SDK closes a stream as soon as it has read the provider's last word.
-                complete = complete or bool(call.finish) or body.rstrip().endswith(b"[DONE]")
-        call.close_safely("done" if complete else otherwise)
+                if call.rejected:
+                    read_failure(call, body)
+                return bool(call.finish) or body.rstrip().endswith(b"[DONE]")
+        return False
 
     def _body(self) -> bytes:
         """Return what came in, decoded; nothing where it is not what its header says, or too much."""
@@ -68,18 +86,20 @@ class Received:
             return b""
         wanted = ("content-type", "content-encoding")
         kept = {name: value for name, value in self._response.headers.items() if name.lower() in wanted}
-        with contextlib.suppress(_library(self._response).DecodingError):
+        library = _library(self._response)
+        with contextlib.suppress(library.DecodingError):
             # The response class itself undoes gzip, deflate, br and zstd.
-            decoded: bytes = type(self._response)(200, headers=kept, content=b"".join(self._pieces)).content
+            decoded: bytes = library.Response(200, headers=kept, content=b"".join(self._pieces)).content
             return decoded
         return b""
 
 
 def read_body(call: Call, body: bytes) -> None:
-    """Take what a raw body says: a JSON answer, or server-sent events."""
+    """Take what a raw body says: a JSON answer, server-sent events, or an event in each line."""
     text = body.decode("utf-8", errors="replace")
-    if text.lstrip()[:1] in ("{", "["):
-        answer = _json(text)
+    lines = text.lstrip()[:1] in ("{", "[")
+    answer = _json(text) if lines else None
+    if lines and not _is_event(call, answer) and (answer is not None or not call.streaming):
         call.read(answer)
         if call.engine.keeps_content:
             call.output = answer
@@ -87,7 +107,7 @@ def read_body(call: Call, body: bytes) -> None:
     read = event_reader(call)
     collect = call.engine.collector(call)
     named = call.surface.events is not None and call.surface.events.kind == "event"
-    for name, data in _server_sent_events(text):
+    for name, data in _lines(text) if lines else _server_sent_events(text):
         event = _json(data)
         if event is None:
             if not data.startswith("[DONE]"):
@@ -98,9 +118,29 @@ def read_body(call: Call, body: bytes) -> None:
         if collect is not None:
             collect(event)
         read(event)
-        if name == "error" or (get(event, "error") is not None and get(event, "choices") is None):
-            error = get(event, "error")
+        error = event if get(event, "object") == "error" else get(event, "error")  # the first is Mistral's
+        if name == "error" or (error is not None and get(event, "choices") is None):
             call.error_code = str(get(error, "code") or get(error, "type") or "error")[:64]
+
+
+def read_failure(call: Call, body: bytes) -> None:
+    """Take the provider's own code of an error from the body of a response, where there is one."""
+    told = _json(body.decode("utf-8", errors="replace"))
+    found = (errors.code(dig(told, where)) for where in call.target.error_codes)
+    call.error_code = next((code for code in found if code is not None), None) or call.error_code
+
+
+def _is_event(call: Call, document: object) -> bool:
+    """Return whether a body that is one JSON document is a stream's only event, and no answer."""
+    events = call.surface.events
+    return call.streaming and events is not None and events.kind is not None and get(document, events.kind) is not None
+
+
+def _lines(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what each line says; the last one may have been cut off."""
+    for line in text.splitlines():
+        if _json(line) is not None:
+            yield "", line
 
 
 def _json(text: str) -> Any:
@@ -198,7 +238,10 @@ class Watcher:
                 if cut is not None:
                     break
                 yield piece
-        except Exception as error:
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # a task that is cancelled too
+            received.take()
             self._call.fail(error)
             raise
         if cut is not None:
@@ -210,7 +253,7 @@ class Watcher:
     def _limited(self, piece: bytes) -> LimitExceeded | None:
         """Follow the bytes of a stream for the limits; return what to end it with if it has to end."""
         claim = self._call.claim
-        if claim is None or not self._call.streaming:
+        if claim is None or not self._call.streaming or self._call.rejected:
             return None
         with _READING:
             return self._call.engine.admission.saw(claim, piece)
@@ -223,17 +266,18 @@ class Watcher:
 
     def close(self) -> None:
         """Close the byte stream; part of the interface of both libraries."""
+        self.closed(_how())
         self._inner.close()
-        self._closed()
 
     async def aclose(self) -> None:
         """Close the byte stream; part of the interface of both libraries."""
+        self.closed(_how())  # first: an event loop that is about to end may never come back from the next line
         await self._inner.aclose()
-        self._closed()
 
-    def _closed(self) -> None:
+    def closed(self, how: Literal["closed", "abandoned"]) -> None:
+        """Tell that nobody is going to read on."""
         if self._received is not None:
-            self._received.end(complete=False)
+            self._received.end(complete=False, otherwise=how)
         elif not self._call.running:  # else the SDK closes at the end of the stream, and the tap sees it
             self._call.close_safely("closed", collected="abandoned")
 
@@ -242,9 +286,18 @@ class Watcher:
             self._received.end(complete=False, otherwise="abandoned")
 
 
+def _how() -> Literal["closed", "abandoned"]:
+    """Return how a response ends that is closed now: by a generator that goes away, or by somebody's hand."""
+    return "abandoned" if sys.exc_info()[0] is GeneratorExit else "closed"
+
+
 def _library(response: object) -> Any:
-    """Return the HTTP library of a response, `httpx` or `httpx2`."""
-    return sys.modules[type(response).__module__.partition(".")[0]]
+    """Return the HTTP library of a response, `httpx` or `httpx2`; mistralai makes a class of its own of it."""
+    return next(
+        sys.modules[name]
+        for kind in type(response).__mro__
+        if (name := kind.__module__.partition(".")[0]) in _LIBRARIES
+    )
 
 
 @cache

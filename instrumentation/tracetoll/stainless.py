@@ -15,14 +15,14 @@ from weakref import WeakKeyDictionary
 
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from tracetoll import hosts
 from tracetoll.call import Call, current_call
-from tracetoll.engine import Target
 from tracetoll.errors import LimitExceeded
 from tracetoll.reading import get
 from tracetoll.responses import read_body, watch
+from tracetoll.routes import Routes
 from tracetoll.safety import contained, fault
 from tracetoll.streams import AsyncTap, SyncTap
+from tracetoll.targets import Targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
     from tracetoll.engine import Engine
     from tracetoll.patching import Patches, Switch
-    from tracetoll.providers.words import Stainless, Surface
+    from tracetoll.providers.words import Stainless
+    from tracetoll.targets import Target
 
 _OPENING: Final = contained("opening a call")
 _RESPONSE: Final = contained("looking at a response")
 _RAW_HEADER: Final = "x-stainless-raw-response"
-_ROUTES_KEPT: Final = 1024
 
 Kind = Literal["model", "stream", "lines", "raw", "response"]
 
@@ -47,11 +47,8 @@ class StainlessSeam:
         self.provider = provider
         self.engine = engine
         self.switch = switch
-        self._patterns = [
-            (method.lower(), path.strip("/").split("/"), surface)
-            for (method, _, path), surface in ((key.partition(" "), s) for key, s in provider.surfaces.items())
-        ]
-        self._routes: dict[tuple[str, str], Surface | None] = {}
+        self._routes = Routes(provider.surfaces)
+        self._behind = Targets(provider.error_codes, engine.settings.provider_hosts, provider.renamed)
         self._targets: WeakKeyDictionary[Any, tuple[Any, Target]] = WeakKeyDictionary()
         self._kinds: dict[type, Kind] = {}
 
@@ -149,14 +146,15 @@ class StainlessSeam:
         if not self.switch.on:
             return None
         try:
-            surface = self._surface(options.method, options.url)
-            if surface is None:
+            route = self._routes.find(options.method, options.url)
+            if route is None:
                 return None
             body = options.json_data
             extra = get(options, "extra_json")
             if extra and isinstance(body, dict):
                 body = {**body, **extra}
-            return self.engine.open(surface, self._target(client), body, streaming=kwargs.get("stream") is True)
+            streaming = kwargs.get("stream") is True
+            return self.engine.open(route.surface, self._target(client), body, streaming=streaming)
         except LimitExceeded:
             raise
         except Exception as error:
@@ -186,51 +184,13 @@ class StainlessSeam:
             changed.extra_json = {**extra, **{name: changes[name] for name in changes if name in extra}}
         return changed
 
-    def _surface(self, method: str, url: str) -> Surface | None:
-        """Return the surface that a request goes to; the exact URL is looked up once."""
-        key = (method, url)
-        try:
-            return self._routes[key]
-        except KeyError:
-            pass
-        parts = url.partition("?")[0].rstrip("/").split("/")
-        found = None
-        for wanted_method, pattern, surface in self._patterns:
-            tail = parts[-len(pattern) :]
-            if (
-                method.lower() == wanted_method
-                and len(tail) == len(pattern)
-                and all(
-                    want == have or (want.startswith("{") and have) for want, have in zip(pattern, tail, strict=True)
-                )
-            ):
-                found = surface
-                break
-        if len(self._routes) >= _ROUTES_KEPT:
-            self._routes.clear()
-        self._routes[key] = found
-        return found
-
     def _target(self, client: Any) -> Target:
         """Return who a client talks to; found anew only when the client's base URL changed."""
         url = client._base_url  # noqa: SLF001  # the public property of openai 3 does more than return it
         known = self._targets.get(client)
         if known is not None and known[0] is url:
             return known[1]
-        host, port = url.host or None, url.port
-        default_port = {"https": 443, "http": 80}.get(url.scheme)
-        known_provider = self.engine.settings.provider_hosts.get((host or "").lower()) or hosts.provider_at(host, port)
-        provider = known_provider or self._provider_by_class(client)
-        if self.provider.name == "anthropic" and provider == "azure.ai.openai":
-            provider = "azure.ai.inference"
-        target = Target(
-            provider,
-            host,
-            None if port == default_port else port,
-            self.provider.error_codes,
-            hides_reasoning=provider in hosts.HIDDEN_REASONING_PROVIDERS,
-            tells_stream_usage=known_provider in hosts.STREAM_USAGE_PROVIDERS,
-        )
+        target = self._behind.at(str(url), self._provider_by_class(client))
         self._targets[client] = (url, target)
         return target
 

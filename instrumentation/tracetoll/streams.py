@@ -9,14 +9,16 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from tracetoll.providers.waists import ENDED
 from tracetoll.reading import dig, get, view
 from tracetoll.safety import contained, fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from tracetoll.call import Call
+    from tracetoll.call import Call, Outcome
     from tracetoll.errors import LimitExceeded
+    from tracetoll.providers.waists import Event
     from tracetoll.responses import Watcher
 
 _CUTTING: Final = contained("closing a stream that was cut")
@@ -34,22 +36,22 @@ def event_reader(call: Call) -> Callable[[object], bool]:
         return _nothing
     if events.kind is None:
         return _part_reader(call)
-    kind_key, parts, errors = events.kind, events.parts, events.errors
+    kind_key, parts, errors, otherwise = events.kind, events.parts, events.errors, events.otherwise
 
     def read(event: object) -> bool:
         try:
             kind = event.__dict__[kind_key]
         except (AttributeError, KeyError):
             kind = get(event, kind_key)
-        if type(kind) is not str:
+        part = parts.get(kind) if type(kind) is str else None
+        if part is None and type(kind) is str and kind in errors:
+            code = dig(event, errors[kind])
+            call.error_code = str(code)[:64] if code else "error"
             return False
-        part = parts.get(kind)
+        part = part or otherwise
         if part is not None:
             node = dig(event, part.at) if part.at else event
             call.read(node, part.answer)
-        elif kind in errors:
-            code = dig(event, errors[kind])
-            call.error_code = str(code)[:64] if code else "error"
         return False
 
     return read
@@ -104,14 +106,37 @@ def _part_reader(call: Call) -> Callable[[object], bool]:
     return read
 
 
+async def _closed(response: Any) -> None:
+    """Close an HTTP response: those of httpx wait for it, those of aiohttp and botocore do not."""
+    close = getattr(response, "aclose", None) or response.close
+    waiting = close()
+    if hasattr(waiting, "__await__"):
+        await waiting
+
+
 class _Tap:
     """What both taps do with an event, and when they are forgotten."""
 
-    __slots__ = ("_call", "_claim", "_collect", "_inner", "_next", "_read", "_started", "watcher")
+    __slots__ = (
+        "_call",
+        "_claim",
+        "_collect",
+        "_event",
+        "_inner",
+        "_next",
+        "_read",
+        "_started",
+        "forgotten",
+        "watcher",
+    )
 
-    def __init__(self, inner: Any, step: Callable[[], Any], call: Call) -> None:
+    def __init__(self, inner: Any, step: Callable[[], Any], call: Call, event: Event | None) -> None:
         self._started = False
+        self._event = event
+        """What an element of the stream holds to be read; None: itself."""
         self.watcher: Watcher | None = None
+        self.forgotten: Outcome = "abandoned"
+        """How the call has ended when this is dropped."""
         self._call = call
         self._claim = call.claim
         self._inner = inner
@@ -125,7 +150,7 @@ class _Tap:
         if claim is None or not call.is_open:
             return None
         try:
-            return call.engine.admission.saw(claim, event)
+            return call.engine.admission.saw(claim, event if self._event is None else self._event(event))
         except Exception as error:
             if not fault("following a stream", error):
                 raise
@@ -133,9 +158,10 @@ class _Tap:
 
     def _end(self, error: LimitExceeded) -> Any:
         """Close the call, and return the HTTP response to be closed."""
+        response = self.watcher.response if self.watcher is not None else self._call.stream_of
         self._call.error = error
         self._call.close("cut")
-        return self.watcher.response if self.watcher is not None else None
+        return response
 
     def _seen(self, event: object) -> bool:
         """Read an event; return whether to hide it from the application."""
@@ -143,6 +169,11 @@ class _Tap:
             if not self._started:
                 self._started = True
                 self._call.first_chunk_s = perf_counter() - self._call.started
+            if self._event is not None:
+                event = self._event(event)
+            if event is ENDED:
+                self._call.close()
+                return False
             if self._collect is not None:
                 self._collect(event)
             return self._read(event)
@@ -151,6 +182,11 @@ class _Tap:
                 raise
             return False
 
+    def closed(self) -> None:
+        """Close the call, because the application has closed the stream."""
+        if not self._call.running:  # else the SDK closes at the end of the stream, and this sees it
+            self._call.close_safely("closed")
+
     def __getattr__(self, name: str) -> Any:
         # What else the SDK's own iterator has: close(), send(), throw(), gi_running ...
         return getattr(self._inner, name)
@@ -158,7 +194,7 @@ class _Tap:
     def __del__(self) -> None:
         # A stream that is dropped unread leaves its response, and somebody else may read that.
         if self._started or self.watcher is None or not self.watcher.read_bytes():
-            self._call.close_safely("abandoned")
+            self._call.close_safely(self.forgotten)
 
 
 class SyncTap(_Tap):
@@ -166,8 +202,8 @@ class SyncTap(_Tap):
 
     __slots__ = ()
 
-    def __init__(self, inner: Iterator[object], call: Call) -> None:
-        super().__init__(inner, inner.__next__, call)
+    def __init__(self, inner: Iterator[object], call: Call, event: Event | None = None) -> None:
+        super().__init__(inner, inner.__next__, call, event)
 
     def __iter__(self) -> SyncTap:
         return self
@@ -193,7 +229,8 @@ class SyncTap(_Tap):
                 with _CUTTING:
                     if response is not None:
                         response.close()
-                    self._inner.close()
+                    if hasattr(self._inner, "close"):
+                        self._inner.close()
                 raise cut
         return self.__next__() if hidden else event
 
@@ -203,8 +240,8 @@ class AsyncTap(_Tap):
 
     __slots__ = ()
 
-    def __init__(self, inner: AsyncIterator[object], call: Call) -> None:
-        super().__init__(inner, inner.__anext__, call)
+    def __init__(self, inner: AsyncIterator[object], call: Call, event: Event | None = None) -> None:
+        super().__init__(inner, inner.__anext__, call, event)
 
     def __aiter__(self) -> AsyncTap:
         return self
@@ -229,7 +266,8 @@ class AsyncTap(_Tap):
                 response = self._end(cut)
                 with _CUTTING:
                     if response is not None:
-                        await response.aclose()
-                    await self._inner.aclose()
+                        await _closed(response)
+                    if hasattr(self._inner, "aclose"):
+                        await self._inner.aclose()
                 raise cut
         return await self.__anext__() if hidden else event

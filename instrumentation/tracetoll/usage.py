@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from tracetoll.reading import LARGEST_COUNT, count, elements, get, text, view
+from tracetoll.reading import LARGEST_COUNT, count, dig, elements, get, path, text, view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,12 +44,22 @@ WEB_SEARCHES: Final = "web_search.count"
 WEB_FETCHES: Final = "web_fetch.count"
 AUDIO_MILLISECONDS: Final = "audio.milliseconds"
 IMAGES: Final = "image.count"
+PAGES: Final = "page.count"
+SEARCH_UNITS: Final = "search_unit.count"
+IMAGE_PIXELS: Final = "image_pixel.count"
+VIDEO_PIXELS: Final = "video_pixel.count"
 
 # Fields of the wire that are needed to normalise and to price, and are not counts of ours.
 WIRE_TOTAL: Final = "wire.total_tokens"
 PROVIDER_COST: Final = "wire.cost_nano_usd"
 OUTPUT_SO_FAR: Final = "wire.output_so_far"
 """A running count at the start of a stream: it is the output only if the stream ends without another."""
+CONSUMED_INPUT: Final = "wire.consumed_input_tokens"
+CONSUMED_OUTPUT: Final = "wire.consumed_output_tokens"
+"""What the model read and wrote, where the provider bills another number: that fills the context window, and stands
+for the billed number only where there is none."""
+WHOLE_INPUT: Final = "wire.whole_input"
+"""An input that has the cache inside, with a map whose other inputs have it beside."""
 
 COUNTS: Final = (
     INPUT,
@@ -80,6 +90,10 @@ COUNTS: Final = (
     WEB_FETCHES,
     AUDIO_MILLISECONDS,
     IMAGES,
+    PAGES,
+    SEARCH_UNITS,
+    IMAGE_PIXELS,
+    VIDEO_PIXELS,
 )
 
 NANO: Final = 1_000_000_000
@@ -111,6 +125,70 @@ class Either:
     table: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Length:
+    """A list of the wire that has one element per token; an empty one tells nothing."""
+
+    name: str
+
+    def read(self, node: object, seen: dict[str, int]) -> None:
+        """Add how long the list is to `seen`."""
+        tokens = len(elements(node))
+        if tokens:
+            seen.setdefault(self.name, tokens)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Parts:
+    """A list of the wire whose elements each tell a kind and a number, such as a modality and its tokens.
+
+    `kinds` are our counts by kind, in lower case; where they are told apart by number, that number as text.
+    Several elements of one kind add up.
+    """
+
+    kind: str
+    number: str
+    kinds: Mapping[str, str]
+
+    def read(self, node: object, seen: dict[str, int]) -> None:
+        """Add what the elements tell to `seen`."""
+        told: dict[str, int] = {}
+        for element in elements(node):
+            kind = get(element, self.kind)
+            # not str(): an SDK's enum of texts says its own name then
+            name = self.kinds.get(kind.lower() if isinstance(kind, str) else str(kind))
+            number = count(get(element, self.number))
+            if name is not None and number is not None:
+                told[name] = told.get(name, 0) + number
+        for name, number in told.items():
+            seen.setdefault(name, number)
+
+
+class Sum:
+    """A list of the wire whose elements add up to one count.
+
+    `of` "numbers": each tells a part of the count at a path; "elements": each counts one that has anything there.
+    The first of the paths where an element has something is the one that counts.
+    """
+
+    __slots__ = ("_of", "_paths", "name")
+
+    def __init__(self, name: str, *dotted: str, of: Literal["numbers", "elements"] = "numbers") -> None:
+        self.name = name
+        self._paths = tuple(path(one) for one in dotted)
+        self._of = of
+
+    def read(self, node: object, seen: dict[str, int]) -> None:
+        """Add what the elements come to to `seen`, where any of them tells."""
+        told = [
+            next((found for at in self._paths if (found := dig(one, at)) is not None), None) for one in elements(node)
+        ]
+        numbers = [1 if self._of == "elements" else count(one) for one in told if one is not None]
+        known = [number for number in numbers if number is not None]
+        if known:
+            seen.setdefault(self.name, sum(known))
+
+
 USD: Final = Scaled(PROVIDER_COST, Decimal(NANO))
 # OpenRouter states its cost as a number, Perplexity as an object with a total.
 USD_OR_TOTAL: Final = Either(USD, {"total_cost": USD})
@@ -133,6 +211,8 @@ class Reading:
     """What has been read of one call's usage so far; a stream adds to it event by event."""
 
     counts: dict[str, int] = field(default_factory=dict)
+    spare: dict[str, int] = field(default_factory=dict)
+    """What stands for counts that the answer itself did not tell."""
     sides: tuple[Side, ...] = ()
     last_step: Mapping[str, int] | None = None
 
@@ -141,7 +221,7 @@ class Usage:
     """An immutable set of counts, as the provider reported them and normalised.
 
     A count that the provider did not report is None, never 0. All are tokens but `web_searches`,
-    `web_fetches`, `images` (units) and `audio_milliseconds`.
+    `web_fetches`, `images`, pages, search units and pixels (units) and `audio_milliseconds`.
     """
 
     __slots__ = ("_counts", "context_tokens", "cost_nano_usd", "sides")
@@ -261,6 +341,10 @@ class UsageMap:
 
     - `cache`: "inside" the wire's input, or "beside" it and to be added;
     - `beside_output`: counts that the wire's output lacks when the wire's own total says so;
+    - `added`: counts that the wire leaves out of another one, and which that is;
+    - `snapshots`: in a stream, each usage object that has the wire's total stands for itself, and those before
+      it count for nothing;
+    - `steps`: each usage object is that of one step of several, and they add up;
     - `total_is_input`: the total stands for a missing input (embeddings);
     - `sides`: the list of steps; each whose `type` is not in `own_steps` is billed beside the rest.
     """
@@ -269,6 +353,9 @@ class UsageMap:
     fallbacks: Mapping[str, Any] = field(default_factory=dict)
     cache: Literal["inside", "beside"] = "inside"
     beside_output: tuple[str, ...] = ()
+    added: Mapping[str, str] = field(default_factory=dict)
+    snapshots: bool = False
+    steps: bool = False
     total_is_input: bool = False
     sides: str | None = None
     own_steps: frozenset[str] = frozenset()
@@ -281,9 +368,17 @@ class UsageMap:
     def read(self, node: object, into: Reading) -> None:
         """Add one usage object of the wire to `into`: per count, the last one reported wins.
 
-        Counts over a stream are cumulative with every provider, so nothing is ever summed.
+        Counts over a stream are cumulative with every provider, so only those of several steps are summed.
         """
-        into.counts.update(self._counts(node))
+        counts = self._counts(node)
+        if self.steps:
+            counts = {name: into.counts.get(name, 0) + number for name, number in counts.items()}
+        if self.snapshots:
+            if WIRE_TOTAL in counts:
+                into.counts.clear()
+            elif WIRE_TOTAL in into.counts:
+                return
+        into.counts.update(counts)
         if self.sides is not None:
             steps = elements(get(node, self.sides))
             if steps:
@@ -291,6 +386,10 @@ class UsageMap:
                 into.sides = tuple(side for side in read if side.kind not in self.own_steps)
                 own = [side.counts for side in read if side.kind in self.own_steps]
                 into.last_step = own[-1] if own else None
+
+    def read_spare(self, node: object, into: Reading) -> None:
+        """Add to `into` what is to stand for counts that the answer itself does not tell."""
+        into.spare.update(self._counts(node))
 
     def _side(self, step: object) -> Side:
         counts = self._normalised(self._counts(step))
@@ -310,20 +409,23 @@ class UsageMap:
         `complete`: the answer came to its end, so that a running count is the final one.
         `hidden_reasoning`: this host counts reasoning in its total only (Gemini's OpenAI endpoint).
         """
-        counts = self._normalised(dict(reading.counts))
+        counts = self._normalised({**reading.spare, **reading.counts})
         total = counts.pop(WIRE_TOTAL, None)
         cost = counts.pop(PROVIDER_COST, None)
         so_far = counts.pop(OUTPUT_SO_FAR, None)
         if complete and so_far is not None:
             counts.setdefault(OUTPUT, so_far)
+        context = _consumed(counts)
         if hidden_reasoning and total is not None and INPUT in counts and OUTPUT in counts:
             hidden = total - counts[INPUT] - counts[OUTPUT]
             if hidden > 0:
                 counts[OUTPUT] += hidden
                 counts[REASONING] = counts.get(REASONING, 0) + hidden
         step = reading.last_step
+        if step and INPUT in step:
+            context = step[INPUT] + step.get(OUTPUT, 0)
         made = Usage.__new__(Usage)
-        made.take(counts, reading.sides, cost, step[INPUT] + step.get(OUTPUT, 0) if step and INPUT in step else None)
+        made.take(counts, reading.sides, cost, context)
         return made
 
     def _normalised(self, counts: dict[str, int]) -> dict[str, int]:
@@ -332,6 +434,11 @@ class UsageMap:
             counts.setdefault(INPUT, total)
         if self.cache == "beside" and INPUT in counts:
             counts[INPUT] += counts.get(CACHE_READ, 0) + counts.get(CACHE_WRITE, 0)
+        if WHOLE_INPUT in counts:
+            counts[INPUT] = counts.pop(WHOLE_INPUT)
+        for name, whole in self.added.items():
+            if name in counts:
+                counts[whole] = counts.get(whole, 0) + counts[name]
         if self.beside_output and total is not None and INPUT in counts and OUTPUT in counts:
             missing = 0
             for name in self.beside_output:
@@ -340,6 +447,17 @@ class UsageMap:
                     counts[OUTPUT] += missing
                     break
         return counts
+
+
+_CONSUMED: Final = ((CONSUMED_INPUT, INPUT), (CONSUMED_OUTPUT, OUTPUT))
+
+
+def _consumed(counts: dict[str, int]) -> int | None:
+    """Take what was consumed out of `counts`, and return its sum; None where the provider tells no such numbers."""
+    told = [(name, counts.pop(wire)) for wire, name in _CONSUMED if wire in counts]
+    for name, number in told:
+        counts.setdefault(name, number)
+    return sum(number for _, number in told) if told else None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -375,13 +493,19 @@ def _read(node: object, table: dict[str, Any], seen: dict[str, int], spare: dict
                     seen.setdefault(rule, number)
                 else:
                     spare.setdefault(rule.name, number)
-        elif kind is Scaled:
-            number = rule.read(value)
-            if number is not None:
-                seen.setdefault(rule.name, number)
         else:
-            number = rule.number.read(value)
-            if number is not None:
-                seen.setdefault(rule.number.name, number)
-            else:
-                _read(value, rule.table, seen, spare)
+            _read_rare(rule, value, seen, spare)
+
+
+def _read_rare(
+    rule: Parts | Sum | Length | Scaled | Either, value: object, seen: dict[str, int], spare: dict[str, int]
+) -> None:
+    if isinstance(rule, Parts | Sum | Length):
+        rule.read(value, seen)
+        return
+    scaled = rule.number if isinstance(rule, Either) else rule
+    number = scaled.read(value)
+    if number is not None:
+        seen.setdefault(scaled.name, number)
+    elif isinstance(rule, Either):
+        _read(value, rule.table, seen, spare)

@@ -368,6 +368,15 @@ PROMPT_LABEL: Final = "tracetoll.prompt.label"
 PROMPT_TEMPLATE_HASH: Final = "tracetoll.prompt.template_hash"
 """Hash of the prompt template before its variables are filled in."""
 
+RATE_LIMIT_INPUT_IMAGES_LIMIT: Final = "tracetoll.rate_limit.input_images.limit"
+"""Input images that the provider allows in one period."""
+
+RATE_LIMIT_INPUT_IMAGES_REMAINING: Final = "tracetoll.rate_limit.input_images.remaining"
+"""Input images that the provider still allows in the running period."""
+
+RATE_LIMIT_INPUT_IMAGES_RESET_SECONDS: Final = "tracetoll.rate_limit.input_images.reset_seconds"
+"""Seconds until the provider allows all input images again."""
+
 RATE_LIMIT_INPUT_TOKENS_LIMIT: Final = "tracetoll.rate_limit.input_tokens.limit"
 """Input tokens that the provider allows in one period."""
 
@@ -380,6 +389,18 @@ RATE_LIMIT_INPUT_TOKENS_RESET_SECONDS: Final = "tracetoll.rate_limit.input_token
 RATE_LIMIT_KIND: Final = "tracetoll.rate_limit.kind"
 """What the provider's limit counts."""
 
+RATE_LIMIT_MONTHLY_REQUESTS_LIMIT: Final = "tracetoll.rate_limit.monthly_requests.limit"
+"""Requests of the month that the provider allows in one period."""
+
+RATE_LIMIT_MONTHLY_REQUESTS_REMAINING: Final = "tracetoll.rate_limit.monthly_requests.remaining"
+"""Requests of the month that the provider still allows in the running period."""
+
+RATE_LIMIT_MONTHLY_TOKENS_LIMIT: Final = "tracetoll.rate_limit.monthly_tokens.limit"
+"""Tokens of the month that the provider allows in one period."""
+
+RATE_LIMIT_MONTHLY_TOKENS_REMAINING: Final = "tracetoll.rate_limit.monthly_tokens.remaining"
+"""Tokens of the month that the provider still allows in the running period."""
+
 RATE_LIMIT_OUTPUT_TOKENS_LIMIT: Final = "tracetoll.rate_limit.output_tokens.limit"
 """Output tokens that the provider allows in one period."""
 
@@ -389,8 +410,29 @@ RATE_LIMIT_OUTPUT_TOKENS_REMAINING: Final = "tracetoll.rate_limit.output_tokens.
 RATE_LIMIT_OUTPUT_TOKENS_RESET_SECONDS: Final = "tracetoll.rate_limit.output_tokens.reset_seconds"
 """Seconds until the provider allows all output tokens again."""
 
+RATE_LIMIT_PROJECT_REQUESTS_LIMIT: Final = "tracetoll.rate_limit.project_requests.limit"
+"""Requests of the project that the provider allows in one period."""
+
+RATE_LIMIT_PROJECT_REQUESTS_REMAINING: Final = "tracetoll.rate_limit.project_requests.remaining"
+"""Requests of the project that the provider still allows in the running period."""
+
+RATE_LIMIT_PROJECT_REQUESTS_RESET_SECONDS: Final = "tracetoll.rate_limit.project_requests.reset_seconds"
+"""Seconds until the provider allows all requests of the project again."""
+
+RATE_LIMIT_PROJECT_TOKENS_LIMIT: Final = "tracetoll.rate_limit.project_tokens.limit"
+"""Tokens of the project that the provider allows in one period."""
+
+RATE_LIMIT_PROJECT_TOKENS_REMAINING: Final = "tracetoll.rate_limit.project_tokens.remaining"
+"""Tokens of the project that the provider still allows in the running period."""
+
+RATE_LIMIT_PROJECT_TOKENS_RESET_SECONDS: Final = "tracetoll.rate_limit.project_tokens.reset_seconds"
+"""Seconds until the provider allows all tokens of the project again."""
+
 RATE_LIMIT_REQUESTS_LIMIT: Final = "tracetoll.rate_limit.requests.limit"
 """Requests that the provider allows in one period."""
+
+RATE_LIMIT_REQUESTS_PERIOD_SECONDS: Final = "tracetoll.rate_limit.requests.period_seconds"
+"""Length of the period that the provider's limit of requests is for, in seconds."""
 
 RATE_LIMIT_REQUESTS_REMAINING: Final = "tracetoll.rate_limit.requests.remaining"
 """Requests that the provider still allows in the running period."""
@@ -401,11 +443,23 @@ RATE_LIMIT_REQUESTS_RESET_SECONDS: Final = "tracetoll.rate_limit.requests.reset_
 RATE_LIMIT_TOKENS_LIMIT: Final = "tracetoll.rate_limit.tokens.limit"
 """Tokens that the provider allows in one period."""
 
+RATE_LIMIT_TOKENS_PERIOD_SECONDS: Final = "tracetoll.rate_limit.tokens.period_seconds"
+"""Length of the period that the provider's limit of tokens is for, in seconds."""
+
 RATE_LIMIT_TOKENS_REMAINING: Final = "tracetoll.rate_limit.tokens.remaining"
 """Tokens that the provider still allows in the running period."""
 
 RATE_LIMIT_TOKENS_RESET_SECONDS: Final = "tracetoll.rate_limit.tokens.reset_seconds"
 """Seconds until the provider allows all tokens again."""
+
+RATE_LIMIT_USAGE_BASED_TOKENS_LIMIT: Final = "tracetoll.rate_limit.usage_based_tokens.limit"
+"""Tokens that are charged by use that the provider allows in one period."""
+
+RATE_LIMIT_USAGE_BASED_TOKENS_REMAINING: Final = "tracetoll.rate_limit.usage_based_tokens.remaining"
+"""Tokens that are charged by use that the provider still allows in the running period."""
+
+RATE_LIMIT_USAGE_BASED_TOKENS_RESET_SECONDS: Final = "tracetoll.rate_limit.usage_based_tokens.reset_seconds"
+"""Seconds until the provider allows all tokens that are charged by use again."""
 
 REMOTE_CACHE_READ_INPUT_TOKENS: Final = "tracetoll.remote.cache_read.input_tokens"
 """Input tokens of theirs that came from a cache."""
@@ -509,6 +563,9 @@ ROLLUP_IMAGE_INPUT_TOKENS: Final = "tracetoll.rollup.image.input_tokens"
 ROLLUP_IMAGE_OUTPUT_TOKENS: Final = "tracetoll.rollup.image.output_tokens"
 """Output tokens of all calls below that were images."""
 
+ROLLUP_IMAGE_PIXEL_COUNT: Final = "tracetoll.rollup.image_pixel.count"
+"""Pixels of images of all calls below."""
+
 ROLLUP_INFERENCE_CALL_COUNT: Final = "tracetoll.rollup.inference_call.count"
 """Inference calls below, failed ones included."""
 
@@ -517,6 +574,9 @@ ROLLUP_INPUT_TOKENS: Final = "tracetoll.rollup.input_tokens"
 
 ROLLUP_OUTPUT_TOKENS: Final = "tracetoll.rollup.output_tokens"
 """Output tokens of all calls below."""
+
+ROLLUP_PAGE_COUNT: Final = "tracetoll.rollup.page.count"
+"""Pages that all calls below read."""
 
 ROLLUP_REASONING_OUTPUT_TOKENS: Final = "tracetoll.rollup.reasoning.output_tokens"
 """Output tokens of all calls below that went into reasoning."""
@@ -529,6 +589,9 @@ ROLLUP_REJECTED_PREDICTION_OUTPUT_TOKENS: Final = "tracetoll.rollup.rejected_pre
 
 ROLLUP_SCOPE: Final = "tracetoll.rollup.scope"
 """Which spans the totals cover."""
+
+ROLLUP_SEARCH_UNIT_COUNT: Final = "tracetoll.rollup.search_unit.count"
+"""Search units of all calls below."""
 
 ROLLUP_TEXT_CACHE_READ_INPUT_TOKENS: Final = "tracetoll.rollup.text.cache_read.input_tokens"
 """Input tokens of all calls below that were text from a cache."""
@@ -556,6 +619,9 @@ ROLLUP_USAGE_MISSING_COUNT: Final = "tracetoll.rollup.usage_missing.count"
 
 ROLLUP_VIDEO_INPUT_TOKENS: Final = "tracetoll.rollup.video.input_tokens"
 """Input tokens of all calls below that were video."""
+
+ROLLUP_VIDEO_PIXEL_COUNT: Final = "tracetoll.rollup.video_pixel.count"
+"""Pixels of videos of all calls below."""
 
 ROLLUP_WEB_FETCH_COUNT: Final = "tracetoll.rollup.web_fetch.count"
 """Web pages that the provider fetched for all calls below."""
@@ -626,6 +692,9 @@ USAGE_DOCUMENT_INPUT_TOKENS: Final = "tracetoll.usage.document.input_tokens"
 USAGE_IMAGE_COUNT: Final = "tracetoll.usage.image.count"
 """Images billed by the piece."""
 
+USAGE_IMAGE_PIXEL_COUNT: Final = "tracetoll.usage.image_pixel.count"
+"""Pixels of images billed by their size."""
+
 USAGE_MISSING_REASON: Final = "tracetoll.usage.missing_reason"
 """Why a call has no usage."""
 
@@ -655,6 +724,9 @@ USAGE_TOTAL_TOKENS: Final = "tracetoll.usage.total_tokens"
 
 USAGE_VIDEO_INPUT_TOKENS: Final = "tracetoll.usage.video.input_tokens"
 """Input tokens that stand for video."""
+
+USAGE_VIDEO_PIXEL_COUNT: Final = "tracetoll.usage.video_pixel.count"
+"""Pixels of videos billed by their size."""
 
 USAGE_WEB_FETCH_COUNT: Final = "tracetoll.usage.web_fetch.count"
 """Web pages that the provider fetched and bills."""

@@ -84,6 +84,10 @@ TRACETOLL: Final = Emitter(
                 u.WEB_SEARCHES,
                 u.WEB_FETCHES,
                 u.IMAGES,
+                u.PAGES,
+                u.SEARCH_UNITS,
+                u.IMAGE_PIXELS,
+                u.VIDEO_PIXELS,
             )
         },
     },

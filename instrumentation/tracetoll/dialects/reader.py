@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from tracetoll.dialects.emitters import EMITTERS, TRACETOLL, UNKNOWN
 from tracetoll.reading import LARGEST_COUNT, count
@@ -12,7 +13,7 @@ from tracetoll.usage import CACHE_READ, CACHE_WRITE, INPUT, NANO, OUTPUT, REASON
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from tracetoll.dialects.words import Aliases, Emitter, Kind
 
@@ -20,6 +21,9 @@ Fields = dict[str, Any]
 
 CALLS: Final = frozenset({"inference", "embedding"})
 _SCOPES_KEPT: Final = 1000
+_SHAPES_KEPT: Final = 500
+_WIDEST_SHAPE_KEPT: Final = 64
+_SAID_KEPT: Final = 200
 _LONGEST_DOCUMENT: Final = 10_000
 _LARGEST_COST: Final = 1e9
 
@@ -55,24 +59,24 @@ _PROVIDERS: Final[Mapping[str, str]] = {
 class Told:
     """What one span tells. Counts are normalised: input includes cache, output includes reasoning."""
 
-    # Defaults of the class, so that making one costs only what the span says.
-    counts: dict[str, int] | None = None
-    """Usage by the names of `tracetoll.usage`; None: the span tells none."""
-    cost: int | None = None
-    """In nano-dollars, as the emitter states it."""
-    answer: str | None = None
-    """The id of the provider's answer: the same id in a trace is the same call."""
-    provider = ""
-    model: str | None = None
-    refused = False
-    """Whether a limit kept the call from being sent."""
-    missing = False
-    """Whether the call has no usage where there should be some."""
+    __slots__ = ("answer", "cost", "counts", "kind", "missing", "model", "provider", "refused", "trust")
 
     def __init__(self, kind: Kind, trust: int) -> None:
         self.kind: Kind = kind
         self.trust = trust
         """Whose numbers hold where several tell of the same answer: the higher, the rather. Ours have 2."""
+        self.counts: dict[str, int] | None = None
+        """Usage by the names of `tracetoll.usage`; None: the span tells none."""
+        self.cost: int | None = None
+        """In nano-dollars, as the emitter states it."""
+        self.answer: str | None = None
+        """The id of the provider's answer: the same id in a trace is the same call."""
+        self.provider = ""
+        self.model: str | None = None
+        self.refused = False
+        """Whether a limit kept the call from being sent."""
+        self.missing = False
+        """Whether the call has no usage where there should be some."""
 
 
 T = TypeVar("T", bound=Told)
@@ -81,13 +85,11 @@ T = TypeVar("T", bound=Told)
 class _Table:
     """An emitter's table, made ready for use."""
 
-    __slots__ = ("cost", "emitter", "kinds", "known", "names", "own", "plain", "usage")
+    __slots__ = ("emitter", "kinds", "known", "own", "plain", "usage")
 
     def __init__(self, emitter: Emitter) -> None:
         self.emitter = emitter
         self.own = emitter is TRACETOLL
-        self.names = {alias: name for name, aliases in emitter.counts.items() for alias in aliases}
-        self.cost = frozenset(emitter.cost)
         self.plain = self.own or not (emitter.reasoning_beside_output or emitter.zeros_are_missing)
         self.kinds = tuple(
             (
@@ -103,47 +105,8 @@ class _Table:
         self.known = frozenset((*emitter.kinds, *self.usage))
         """A span with none of these is none of this emitter's calls, agents or tools."""
 
-    def kind(self, fields: Fields) -> Kind | None:
-        """Return what a span is; None where it does not say."""
-        for attribute, values, patterns in self.kinds:
-            told = fields.get(attribute)
-            if told.__class__ is not str:
-                continue
-            found = values.get(told)
-            if found is not None:
-                return found
-            for pattern, kind in patterns:
-                if fnmatchcase(told, pattern):
-                    return kind
-        return None
-
-    def counts(self, fields: Fields, provider: str) -> dict[str, int] | None:
-        """Return the usage that a span tells, None if it tells none."""
-        found: dict[str, int] = {}
-        names = self.names
-        # Most of the names that an emitter may use are not there: those that are, are found at once.
-        for alias in names.keys() & fields.keys():
-            name, value = names[alias], fields[alias]
-            number = value if value.__class__ is int and 0 <= value <= LARGEST_COUNT else count(value)
-            if number is None:
-                continue
-            if name in found:
-                number = self._first_of(name, fields)
-            found[name] = number
-        for attribute, buckets in self.emitter.documents.items():
-            _read_document(fields.get(attribute), buckets, found)
-        if INPUT not in found and OUTPUT not in found:
-            return None
-        if self.plain and CACHE_READ not in found and CACHE_WRITE not in found:
-            return found
-        return found if self.own else self._normalised(found, provider)
-
-    def _first_of(self, name: str, fields: Fields) -> int:
-        """Return a count of which several aliases are there."""
-        numbers = (count(fields.get(alias)) for alias in self.emitter.counts[name])
-        return next((number for number in numbers if number is not None), 0)
-
-    def _normalised(self, found: dict[str, int], provider: str) -> dict[str, int] | None:
+    def normalised(self, found: dict[str, int], provider: str) -> dict[str, int] | None:
+        """Return counts as ours are; None where they stand for none."""
         emitter = self.emitter
         if emitter.zeros_are_missing and not found.get(INPUT) and not found.get(OUTPUT):
             return None
@@ -156,6 +119,92 @@ class _Table:
         return found
 
 
+class _Said(NamedTuple):
+    """What a span says beside numbers."""
+
+    kind: Kind | None
+    """None where it does not say."""
+    provider: str = ""
+    model: str | None = None
+
+
+class _Shape:
+    """What spans of one scope that have the same attributes have in common: which of these to read, with which table.
+
+    An emitter's spans have few shapes, and have few of the names that its table knows.
+    """
+
+    __slots__ = (
+        "_model", "_provider", "_said", "_saying", "answer", "as_told", "cost", "counts", "documents", "failed",
+        "kinds", "own", "table", "trust",
+    )  # fmt: skip
+
+    def __init__(self, table: _Table | None, fields: Fields) -> None:
+        self.table = table
+        """None: such spans are about no model, and nothing else is set."""
+        if table is None:
+            return
+        emitter = table.emitter
+        self.own = table.own
+        self.trust = emitter.trust
+        self.kinds = tuple(row for row in table.kinds if row[0] in fields)
+        self.failed = a.ERROR_TYPE in fields
+        self.answer = _there(emitter.response, fields)
+        self.cost: Aliases = ()
+        self.counts: tuple[tuple[str, str, Aliases], ...] | None = None
+        """What the span tells of usage: counts, and the attributes that have them; None: nothing."""
+        self.documents = tuple(emitter.documents.items())
+        self.as_told = table.own
+        """Whether counts are normalised as they are told."""
+        self._provider: Aliases = ()
+        self._model: Aliases = ()
+        if not table.usage.isdisjoint(fields):
+            counts = ((name, _there(aliases, fields)) for name, aliases in emitter.counts.items())
+            self.counts = tuple((name, aliases[0], aliases[1:]) for name, aliases in counts if aliases)
+            self.cost = _there(emitter.cost, fields)
+            if not table.own:
+                self._provider, self._model = _there(emitter.provider, fields), _there(emitter.model, fields)
+                cached = any(name in {CACHE_READ, CACHE_WRITE} for name, _, _ in self.counts)
+                self.as_told = table.plain and not cached and not self.documents
+        saying = (*(attribute for attribute, _, _ in self.kinds), *self._provider, *self._model)
+        self._saying: Callable[[Fields], Any] = itemgetter(*saying) if saying else _nothing
+        self._said: dict[Any, _Said] = {}
+
+    def said(self, fields: Fields) -> _Said:
+        """Return what a span says beside numbers."""
+        key = self._saying(fields)
+        try:
+            return self._said[key]
+        except KeyError:
+            if len(self._said) >= _SAID_KEPT:
+                self._said.clear()
+            self._said[key] = found = self._say(fields)
+            return found
+        except TypeError:  # a value that is a mapping
+            return self._say(fields)
+
+    def _say(self, fields: Fields) -> _Said:
+        named, model = _first(fields, self._provider), _first(fields, self._model)
+        return _Said(
+            self._kind(fields),
+            (_PROVIDERS.get(named) or _provider(named)) if named.__class__ is str else "",
+            model if model.__class__ is str else None,
+        )
+
+    def _kind(self, fields: Fields) -> Kind | None:
+        for attribute, values, patterns in self.kinds:
+            told = fields[attribute]
+            if told.__class__ is not str:
+                continue
+            found = values.get(told)
+            if found is not None:
+                return found
+            for pattern, kind in patterns:
+                if fnmatchcase(told, pattern):
+                    return kind
+        return None
+
+
 class Reader(Generic[T]):
     """Reads spans of any emitter into what `make` makes. Thread-safe."""
 
@@ -163,34 +212,52 @@ class Reader(Generic[T]):
         self._make = make
         self._tables = tuple(_Table(emitter) for emitter in EMITTERS)
         self._unknown = _Table(UNKNOWN)
-        self._by_scope: dict[str, _Table | None] = {TRACETOLL.name: _Table(TRACETOLL)}
+        own = _Table(TRACETOLL)
+        self._by_scope: dict[str, _Table | None] = {TRACETOLL.name: own}
         self._by_mark = {mark: table for table in reversed(self._tables) for mark in table.emitter.marks}
         self._marks = frozenset(self._by_mark)
+        self.telling = frozenset().union(*(table.known for table in (*self._tables, self._unknown, own)))
+        """A span with none of these attributes is about no model."""
+        self._shapes: dict[tuple[str, ...], _Shape] = {}
 
     def read(self, scope: str, fields: Fields) -> T | None:
         """Return what a span of some scope and attributes tells; None if it is about no model."""
-        table = self._table(scope, fields)
+        if self.telling.isdisjoint(fields):
+            return None
+        shape = self._shapes.get((scope, *fields)) or self._shape(scope, fields)
+        table = shape.table
         if table is None:
             return None
-        emitter = table.emitter
-        kind = table.kind(fields)
+        kind, provider, model = shape.said(fields)
         if kind == "fetch":
             return None  # the numbers of an answer that was counted when it was made
-        told = self._make(kind or "none", emitter.trust)
-        if not fields.keys().isdisjoint(table.usage):
-            _read_usage(table, fields, told)
+        told = self._make(kind or "none", shape.trust)
+        if shape.counts is not None:
+            told.provider, told.model = provider, model
+            _read_usage(shape, table, fields, told)
         if kind is None:
             if told.counts is None:
                 return None
-            told.kind = "none" if table.own else "inference"
+            told.kind = "none" if shape.own else "inference"
         if told.counts is not None or kind in CALLS:
-            _read_answer(table, fields, told)
+            _read_answer(shape, table, fields, told)
         return told
 
     def kind(self, scope: str, fields: Fields) -> Kind | None:
         """Return only what a span is, None as long as it does not say."""
-        table = self._table(scope, fields)
-        return table.kind(fields) if table is not None else None
+        if self.telling.isdisjoint(fields):
+            return None
+        shape = self._shapes.get((scope, *fields)) or self._shape(scope, fields)
+        return shape.said(fields).kind if shape.table is not None else None
+
+    def _shape(self, scope: str, fields: Fields) -> _Shape:
+        """Return the shape of a span that has not been seen before."""
+        shape = _Shape(self._table(scope, fields), fields)
+        if len(fields) <= _WIDEST_SHAPE_KEPT:  # some emitters number their attributes
+            if len(self._shapes) >= _SHAPES_KEPT:
+                self._shapes.clear()
+            self._shapes[(scope, *fields)] = shape
+        return shape
 
     def _table(self, scope: str, fields: Fields) -> _Table | None:
         """Return the table to read a span with; None if it is about no model."""
@@ -202,7 +269,7 @@ class Reader(Generic[T]):
             if not self._marks.isdisjoint(fields):
                 return next(self._by_mark[mark] for mark in self._by_mark if mark in fields)
             table = self._unknown
-        return None if fields.keys().isdisjoint(table.known) else table
+        return None if table.known.isdisjoint(fields) else table
 
     def _of_scope(self, scope: str) -> _Table | None:
         """Return the table of a scope, None if spans have to be told apart by their attributes."""
@@ -212,6 +279,14 @@ class Reader(Generic[T]):
         return found
 
 
+def _nothing(_: Fields) -> None:
+    return None
+
+
+def _there(aliases: Iterable[str], fields: Fields) -> Aliases:
+    return tuple(alias for alias in aliases if alias in fields)
+
+
 def _is_of(scope: str, emitter: Emitter) -> bool:
     """Return whether a scope is an emitter's: it is called so, or is below it."""
     return any(
@@ -219,34 +294,43 @@ def _is_of(scope: str, emitter: Emitter) -> bool:
     )
 
 
-def _read_usage(table: _Table, fields: Fields, told: Told) -> None:
+def _read_usage(shape: _Shape, table: _Table, fields: Fields, told: Told) -> None:
     """Read what a span tells of usage and cost."""
-    emitter = table.emitter
-    if not table.own:
-        named = _first(fields, emitter.provider)
-        if named.__class__ is str:
-            told.provider = _PROVIDERS.get(named) or _provider(named)
-        model = _first(fields, emitter.model)
-        if model.__class__ is str:
-            told.model = model
-    told.counts = table.counts(fields, told.provider)
-    if told.counts is not None and not fields.keys().isdisjoint(table.cost):
-        told.cost = _nano(_first(fields, emitter.cost))
-        if not told.cost and not table.own:
+    counts: dict[str, int] = {}
+    for name, alias, others in shape.counts or ():
+        value = fields[alias]
+        if value.__class__ is int and 0 <= value <= LARGEST_COUNT:
+            counts[name] = value
+        elif (number := _first_count(fields, (alias, *others))) is not None:
+            counts[name] = number
+    for attribute, buckets in shape.documents:
+        _read_document(fields.get(attribute), buckets, counts)
+    if INPUT not in counts and OUTPUT not in counts:
+        return
+    told.counts = counts if shape.as_told else table.normalised(counts, told.provider)
+    if shape.cost and told.counts is not None:
+        told.cost = _nano(_first(fields, shape.cost))
+        if not told.cost and not shape.own:
             told.cost = None  # others state 0 where they know no price
 
 
-def _read_answer(table: _Table, fields: Fields, told: Told) -> None:
+def _first_count(fields: Fields, aliases: Aliases) -> int | None:
+    numbers = (count(fields[alias]) for alias in aliases)
+    return next((number for number in numbers if number is not None), None)
+
+
+def _read_answer(shape: _Shape, table: _Table, fields: Fields, told: Told) -> None:
     """Read which answer a call had, or why there is none."""
-    answer = _first(fields, table.emitter.response)
-    if answer.__class__ is str:
-        told.answer = answer
-    if table.own:
+    if shape.answer:
+        answer = _first(fields, shape.answer)
+        if answer.__class__ is str:
+            told.answer = answer
+    if shape.own:
         told.refused = fields.get(a.CALL_OUTCOME) == "refused"
         told.missing = fields.get(a.USAGE_SOURCE) == "missing"
     elif told.counts is None:
         told.missing = True
-        if table.emitter.answers_apart and told.answer is None and a.ERROR_TYPE not in fields:
+        if table.emitter.answers_apart and told.answer is None and not shape.failed:
             told.kind = "none"
 
 
@@ -264,9 +348,9 @@ def _provider(told: str) -> str:
 
 
 def _nano(dollars: object) -> int | None:
-    if isinstance(dollars, bool) or not isinstance(dollars, int | float) or not 0 <= dollars < _LARGEST_COST:
+    if dollars.__class__ is not float and (isinstance(dollars, bool) or not isinstance(dollars, (int, float))):
         return None
-    return round(dollars * NANO)
+    return round(dollars * NANO) if 0 <= dollars < _LARGEST_COST else None
 
 
 def _read_document(document: object, buckets: Mapping[str, tuple[str, ...]], found: dict[str, int]) -> None:

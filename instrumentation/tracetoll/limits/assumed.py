@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from tracetoll.call import Ending
     from tracetoll.limits.claim import Claim
 
-# Causes of a connection error that keep a request from ever being sent (httpx and httpcore have the same names).
+# Causes of a connection error that keep a request from ever being sent (httpx and httpcore have the same names), and
+# what botocore calls them.
 _NEVER_SENT: Final = frozenset(
-    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError"}
+    {
+        *("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol", "LocalProtocolError"),
+        *("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError", "SSLError"),
+    }
 )
 _CONNECTION: Final = ("Connection", "Timeout", "Transport", "Protocol", "ReadError", "WriteError")
 
@@ -93,5 +97,6 @@ def _was_sent(error: BaseException) -> bool:
     while cause is not None:
         if type(cause).__name__ in _NEVER_SENT:
             return False
-        cause = cause.__cause__
+        # `raise … from None` hides the cause, and keeps it.
+        cause = cause.__cause__ or (cause.__context__ if cause.__suppress_context__ else None)
     return True

@@ -95,6 +95,7 @@ class Kind:
         "by_trace",
         "cap_field",
         "cap_fields",
+        "choices",
         "continues",
         "latest",
         "learned",
@@ -134,8 +135,10 @@ class Kind:
         caps = call.surface.output_caps
         self.cap_fields = caps
         # OpenAI wants the new name, hosts that are compatible with it mostly know the old one.
-        self.cap_field = (caps[0] if asked[0] in _OWN_PROVIDERS else caps[-1]) if caps else None
+        own = caps[0] if caps and asked[0] in _OWN_PROVIDERS else caps[-1] if caps else None
+        self.cap_field = own if call.surface.adds_cap else None
         """The field for a cap where the application gave none; None: the provider takes no cap here."""
+        self.choices = call.surface.choices
         self.continues = call.surface.billed == "later"
         """Whether a call may continue a conversation that the provider keeps."""
         self.plans: dict[int, Plan] = {}
@@ -392,12 +395,12 @@ class Claims:
         usual = claim.usual_output = learned.usual_output() if kind.cap_fields or learned.output.seen else 0
         cap, claim.cap_field = None, kind.cap_field
         for name in kind.cap_fields:
-            value = fields.get(name)
+            value = fields.get(name) if "." not in name else dig(fields, tuple(name.split(".")))
             if type(value) is int:
                 cap, claim.cap_field = value, name
                 break
         claim.cap = cap
-        choices = fields.get("n")
+        choices = dig(fields, kind.choices)
         if type(choices) is not int or choices < 1:
             choices = 1
         claim.choices = choices

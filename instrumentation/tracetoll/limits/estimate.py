@@ -27,7 +27,9 @@ _TOOLS_ENVELOPE: Final = 512
 """What providers were seen to add to a request that has tools: up to 350 tokens of their own text."""
 _LONG_DATA: Final = 1024
 _MODELS_KEPT: Final = 2048
-_MEDIA_KEYS: Final = frozenset({"image_url", "file_data", "input_audio", "data", "image", "file_id", "file", "audio"})
+_MEDIA_KEYS: Final = frozenset(
+    {"image_url", "file_data", "input_audio", "data", "image", "file_id", "file", "audio", "bytes"}
+)
 _NOT_SENT: Final = frozenset({"NotGiven", "Omit"})
 """What the SDKs' sentinels for arguments that were not given are called."""
 _MOST_NODES: Final = 1_000_000
@@ -197,10 +199,26 @@ class Learner:
 
 # Where a stream's events carry text; counted to know how far an answer has come before the provider says so.
 _TEXT_KEYS: Final = frozenset(
-    {"content", "text", "delta", "thinking", "partial_json", "arguments", "reasoning_content", "reasoning", "refusal"}
+    {
+        *(
+            "content",
+            "text",
+            "delta",
+            "thinking",
+            "partial_json",
+            "arguments",
+            "reasoning_content",
+            "reasoning",
+            "refusal",
+        ),
+        *("response", "generation", "outputText", "completion"),  # Ollama, models on Bedrock
+    }
 )
 _NESTED: Final = frozenset(
-    {"choices", "delta", "message", "tool_calls", "function", "content", "data", "content_block"}
+    {
+        *("choices", "delta", "message", "tool_calls", "function", "content", "data", "content_block"),
+        *("candidates", "parts", "contentBlockDelta", "reasoningContent", "outputs"),  # Google, models on Bedrock
+    }
 )
 
 

@@ -7,7 +7,6 @@ Whoever is first is woken when something settles, and tries again by itself.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 from bisect import insort
@@ -16,6 +15,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterable
 
 _TICKET: Final = attrgetter("ticket")
@@ -51,6 +51,8 @@ class AsyncWaiter(Waiter):
 
     def __init__(self) -> None:
         super().__init__()
+        import asyncio  # noqa: PLC0415  # there where anybody waits in a loop; 16 ms for everybody else
+
         self._loop: asyncio.AbstractEventLoop | None = None
         with contextlib.suppress(RuntimeError):
             self._loop = asyncio.get_running_loop()

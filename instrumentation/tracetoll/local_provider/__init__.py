@@ -1,4 +1,4 @@
-"""A small HTTP server that speaks the wire formats of OpenAI and Anthropic.
+"""A small HTTP server that speaks the wire formats of OpenAI, Anthropic and Amazon Bedrock.
 
 For the demo and for tests:
 

@@ -24,8 +24,8 @@ PIECES_PER_DELTA: Final = 4
 def message(received: Received, memory: Memory) -> Reply:
     """Answer `POST …/v1/messages`."""
     answer = compose(received, memory)
-    whole = _message(received, memory, answer)
-    return Reply(events=list(_events(whole))) if received.fields.get("stream") else Reply(json=whole)
+    whole = made(received, memory, answer)
+    return Reply(events=list(events(whole))) if received.fields.get("stream") else Reply(json=whole)
 
 
 def token_count(received: Received, _: Memory) -> Reply:
@@ -83,12 +83,13 @@ def moment(in_seconds: float) -> str:
 
 def _result(received: Received, memory: Memory, request: Mapping[str, Json]) -> dict[str, Json]:
     one = Received(received.method, received.path, {}, received.headers, request["params"], received.at)
-    whole = _message(one, memory, compose(one, memory))
+    whole = made(one, memory, compose(one, memory))
     whole["usage"]["service_tier"] = "batch"
     return {"custom_id": request["custom_id"], "result": {"type": "succeeded", "message": whole}}
 
 
-def _message(received: Received, memory: Memory, answer: Answer) -> dict[str, Json]:
+def made(received: Received, memory: Memory, answer: Answer) -> dict[str, Json]:
+    """Return an answer as a whole message."""
     return {
         "model": answer.model,
         "id": unique("msg_"),
@@ -159,7 +160,8 @@ def _parts(body: Mapping[str, Json]) -> Iterator[tuple[str, str | None]]:
             yield text.said(part), control and control.get("ttl", "5m")
 
 
-def _events(whole: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
+def events(whole: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
+    """Yield the events that a message is streamed in."""
     usage = dict(whole["usage"])
     final = {name: usage[name] for name in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")}
     # Output counts up: one token is known at the start, and only the end tells of thinking.

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final, Literal, TypeAlias
 
-from tracetoll.local_provider import anthropic, openai_chat, openai_jobs, openai_media, openai_responses, text
+from tracetoll.local_provider import (
+    anthropic,
+    bedrock,
+    cohere,
+    compatible,
+    google,
+    mistral,
+    ollama,
+    openai_jobs,
+    openai_media,
+    openai_responses,
+    text,
+    voyage,
+)
 from tracetoll.local_provider.answers import Memory
 from tracetoll.local_provider.wire import Received, Reply, unique
 
 BuiltIn: TypeAlias = Callable[[Received, Memory], Reply]
-Format: TypeAlias = Literal["anthropic", "openai"]
+Format: TypeAlias = Literal["anthropic", "bedrock", "google", "openai"]
 
 REQUESTS_PER_MINUTE: Final = 10_000
 TOKENS_PER_MINUTE: Final = 2_000_000
@@ -21,27 +35,73 @@ TOKENS_PER_MINUTE: Final = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A built-in answer and the end of the paths that get it; `{…}` in it stands for any id."""
+    """A built-in answer and the end of the paths that get it; `{…}` in it stands for any id.
+
+    `agent` is in the user agent of those who get it, where others get another answer at that path.
+    """
 
     method: str
     suffix: str
     answer: BuiltIn
+    agent: str = ""
 
 
-# The first that fits counts.
+# The first that fits counts. Paths that several providers have begin with the name of all but OpenAI.
 ROUTES: Final = (
+    Route("POST", "/mistral/v1/chat/completions", mistral.chat),
+    Route("POST", "/mistral/v1/agents/completions", mistral.chat),
+    Route("POST", "/mistral/v1/fim/completions", mistral.chat),
+    Route("POST", "/mistral/v1/conversations", mistral.conversation),
+    Route("POST", "/mistral/v1/conversations/{id}", mistral.conversation),
+    Route("POST", "/mistral/v1/embeddings", mistral.embedding),
+    Route("POST", "/mistral/v1/ocr", mistral.pages),
+    Route("POST", "/mistral/v1/audio/transcriptions", mistral.heard),
+    Route("POST", "/voyage/v1/embeddings", voyage.embedding),
+    Route("POST", "/voyage/v1/contextualizedembeddings", voyage.contextual),
+    Route("POST", "/voyage/v1/multimodalembeddings", voyage.multimodal),
+    Route("POST", "/voyage/v1/rerank", voyage.reranking),
+    Route("POST", "/v2/chat", cohere.chat),
+    Route("POST", "/v1/chat", compatible.chat, agent="writer"),
+    Route("POST", "/v1/chat", cohere.first_chat),
+    Route("POST", "/v1/generate", cohere.generated),
+    Route("POST", "/v1/embed", cohere.embedding),
+    Route("POST", "/v2/embed", cohere.embedding),
+    Route("POST", "/v1/rerank", compatible.rerank, agent="together"),
+    Route("POST", "/v1/rerank", cohere.reranking),
+    Route("POST", "/v2/rerank", cohere.reranking),
+    Route("POST", "/api/chat", ollama.chat),
+    Route("POST", "/api/generate", ollama.generated),
+    Route("POST", "/api/embed", ollama.embedding),
+    Route("POST", "/api/embeddings", ollama.old_embedding),
+    Route("POST", "/{id}:generateContent", google.generated),
+    Route("POST", "/{id}:streamGenerateContent", google.streamed),
+    Route("POST", "/{id}:batchEmbedContents", google.embeddings),
+    Route("POST", "/{id}:predict", google.predicted),
+    Route("POST", "/{id}:countTokens", google.counted),
+    Route("POST", "/{id}:batchGenerateContent", google.batch),
+    Route("GET", "/v1beta/batches/{id}", google.fetched_batch),
+    Route("POST", "/interactions", google.interaction),
+    Route("GET", "/interactions/{id}", google.fetched_interaction),
     Route("POST", "/v1/messages", anthropic.message),
     Route("POST", "/v1/messages/count_tokens", anthropic.token_count),
     Route("POST", "/v1/messages/batches", anthropic.batch),
     Route("GET", "/v1/messages/batches/{id}", anthropic.fetched),
     Route("GET", "/v1/messages/batches/{id}/results", anthropic.results),
-    Route("POST", "/chat/completions", openai_chat.chat),
-    Route("POST", "/completions", openai_chat.completion),
+    Route("POST", "/converse", bedrock.converse),
+    Route("POST", "/converse-stream", bedrock.converse_stream),
+    Route("POST", "/invoke", bedrock.invoke),
+    Route("POST", "/invoke-with-response-stream", bedrock.invoke_stream),
+    Route("POST", "/count-tokens", bedrock.token_count),
+    Route("POST", "/agents/{id}/agentAliases/{id}/sessions/{id}/text", bedrock.agent),
+    Route("POST", "/v1/completions", compatible.writer_completion, agent="writer"),
+    Route("POST", "/chat/completions", compatible.chat),
+    Route("POST", "/completions", compatible.completion),
     Route("POST", "/responses", openai_responses.response),
     Route("GET", "/responses/{id}", openai_responses.fetched),
     Route("POST", "/responses/compact", openai_responses.compaction),
     Route("POST", "/responses/input_tokens", openai_responses.input_tokens),
     Route("POST", "/embeddings", openai_media.embedding),
+    Route("POST", "/images/embeddings", openai_media.embedding),
     Route("POST", "/moderations", openai_media.moderation),
     Route("POST", "/images/generations", openai_media.image),
     Route("POST", "/audio/transcriptions", openai_media.heard),
@@ -66,11 +126,21 @@ def _pattern(suffix: str) -> re.Pattern[str]:
     return re.compile(rf"{ids}\Z")
 
 
+def _spoken(received: Received) -> Format:
+    """Return whose headers and errors a request is answered with."""
+    if google.is_google(received):
+        return "google"
+    if _anthropic(received):
+        return "anthropic"
+    return "bedrock" if bedrock.spoken(received) else "openai"
+
+
 def built_in(received: Received, memory: Memory) -> Reply:
     """Return the provider's own answer and headers; 404 for a path that has none."""
-    spoken: Format = "anthropic" if _anthropic(received) else "openai"
+    spoken = _spoken(received)
+    agent = received.headers.get("user-agent", "").lower()
     for route in ROUTES:
-        if route.method == received.method and ends_with(received.path, route.suffix):
+        if route.method == received.method and route.agent in agent and ends_with(received.path, route.suffix):
             with memory.lock:
                 reply = route.answer(received, memory)
                 memory.requests += 1
@@ -111,6 +181,10 @@ def _anthropic_headers(memory: Memory) -> dict[str, str]:
     return headers
 
 
+def _bedrock_headers(_: Memory) -> dict[str, str]:
+    return {"x-amzn-requestid": str(uuid.uuid4())}
+
+
 def _limits(memory: Memory) -> tuple[tuple[str, int, int], ...]:
     """Return unit, limit and what is used of it; a limit that is used up starts again."""
     return (
@@ -136,11 +210,19 @@ def _anthropic_not_found(_: Received) -> Reply:
     return Reply.anthropic_error(404, "not_found_error", "Not Found")
 
 
+def _bedrock_not_found(_: Received) -> Reply:
+    return Reply.aws_error(404, "UnknownOperationException", "Not Found")
+
+
 HEADERS: Final[Mapping[Format, Callable[[Memory], dict[str, str]]]] = {
     "anthropic": _anthropic_headers,
+    "bedrock": _bedrock_headers,
+    "google": lambda _: google.HEADERS,
     "openai": _openai_headers,
 }
 NOT_FOUND: Final[Mapping[Format, Callable[[Received], Reply]]] = {
     "anthropic": _anthropic_not_found,
+    "bedrock": _bedrock_not_found,
+    "google": google.not_found,
     "openai": _openai_not_found,
 }

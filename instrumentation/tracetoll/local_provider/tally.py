@@ -5,13 +5,17 @@ On purpose it shares no code with `tracetoll.usage`: tests hold one against the 
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import re
+import struct
 import threading
 import zlib
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Final
+
+from tracetoll.local_provider.wire import AWS_STREAM_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from tracetoll.local_provider.wire import Json
 
 _EVENT_END: Final = re.compile(rb"\r?\n\r?\n")
+_PRELUDE: Final = struct.Struct(">II")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +47,54 @@ class HandedOut:
         return HandedOut(*(mine - theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
+_INPUTS: Final = (
+    *("prompt_tokens", "input_tokens", "prompt_eval_count", "inputTokens", "inputTokenCount"),
+    "total_tokens",  # embeddings may have nothing else
+)
+_OUTPUTS: Final = ("completion_tokens", "output_tokens", "eval_count", "outputTokens", "outputTokenCount")
+
+
 def normalised(usage: Mapping[str, Json]) -> HandedOut:
     """Return one call's usage, whichever provider's names it has."""
+    if isinstance(usage.get("billed_units"), dict):
+        usage = usage["billed_units"]  # what Cohere bills, and not what the model read
+    if "promptTokenCount" in usage or "total_input_tokens" in usage:
+        return _of_google(usage)
 
     def first(where: Mapping[str, Json], *names: str) -> int:
-        return next((where[name] for name in names if isinstance(where.get(name), int)), 0)
+        return next((int(where[name]) for name in names if isinstance(where.get(name), int | float)), 0)
 
     def details(*names: str) -> Mapping[str, Json]:
         return next((usage[name] for name in names if isinstance(usage.get(name), dict)), {})
 
     inputs = details("prompt_tokens_details", "prompt_token_details", "input_tokens_details", "input_token_details")
     outputs = details("completion_tokens_details", "output_tokens_details", "output_token_details")
-    # Anthropic leaves cached tokens out of input_tokens; the others have them in.
-    beside_read = first(usage, "cache_read_input_tokens")
-    beside_write = first(usage, "cache_creation_input_tokens")
+    # Anthropic and Bedrock leave cached tokens out of the input; the others have them in.
+    beside_read = first(usage, "cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount")
+    beside_write = first(usage, "cache_creation_input_tokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount")
     return HandedOut(
         calls=1,
-        input_tokens=first(usage, "prompt_tokens", "input_tokens") + beside_read + beside_write,
-        output_tokens=first(usage, "completion_tokens", "output_tokens"),
-        cache_read=beside_read or first(inputs, "cached_tokens"),
+        input_tokens=first(usage, *_INPUTS) + first(usage, "connector_tokens") + beside_read + beside_write,
+        output_tokens=first(usage, *_OUTPUTS),
+        cache_read=beside_read or first(inputs, "cached_tokens") or first(usage, "num_cached_tokens", "cached_tokens"),
         cache_write=beside_write or first(inputs, "cache_write_tokens"),
         reasoning=first(outputs, "reasoning_tokens", "thinking_tokens"),
+    )
+
+
+def _of_google(usage: Mapping[str, Json]) -> HandedOut:
+    """Return one call's usage as Google tells it: thoughts beside the output, what tools brought beside the input."""
+
+    def told(*names: str) -> int:
+        return sum(usage.get(name) or 0 for name in names)
+
+    thoughts = told("thoughtsTokenCount", "total_thought_tokens")
+    return HandedOut(
+        calls=1,
+        input_tokens=told("promptTokenCount", "toolUsePromptTokenCount", "total_input_tokens", "total_tool_use_tokens"),
+        output_tokens=told("candidatesTokenCount", "total_output_tokens") + thoughts,
+        cache_read=told("cachedContentTokenCount", "total_cached_tokens"),
+        reasoning=thoughts,
     )
 
 
@@ -104,6 +136,8 @@ class Meter:
         self._method = method
         self._packed = headers.get("content-encoding") == "gzip"
         self._events = headers["content-type"].startswith("text/event-stream")
+        self._messages = headers["content-type"] == AWS_STREAM_TYPE
+        self._metered = _metered(headers)
         self._pending = bytearray()
         self._usage: dict[str, Json] = {}
         self._counted = HandedOut()
@@ -118,7 +152,9 @@ class Meter:
             return
         if self._packed:
             self._pending = bytearray(_unpacked(self._pending))
-        if self._events:
+        if self._messages:
+            self._take_messages()
+        elif self._events:
             *blocks, rest = _EVENT_END.split(self._pending)
             self._pending = bytearray(rest)
             for block in blocks:
@@ -126,14 +162,28 @@ class Meter:
         elif last:
             self._documents()
 
+    def _take_messages(self) -> None:
+        """Take the whole messages of AWS's event stream that have come in."""
+        while len(self._pending) >= _PRELUDE.size:
+            size = max(_PRELUDE.unpack_from(self._pending)[0], _PRELUDE.size)
+            if len(self._pending) < size:
+                return
+            message, self._pending = self._pending[:size], self._pending[size:]
+            document = _parsed(message[12 + _PRELUDE.unpack_from(message)[1] : -4])
+            inner = document.get("bytes") if isinstance(document, dict) else None
+            self._report(_parsed(base64.b64decode(inner)) if isinstance(inner, str) else document)
+
     def _event(self, block: bytes) -> None:
         for line in block.splitlines():
-            document = _parsed(line.removeprefix(b"data:")) if line.startswith(b"data:") else None
-            for name, usage in _reports(document):
-                if self._usage or self._tally.first_time(name, self._method):
-                    # Counts are cumulative; a field that a later event leaves out or has as null keeps its value.
-                    self._usage |= {field: value for field, value in usage.items() if value is not None}
-                    self._settle(normalised(self._usage))
+            self._report(_parsed(line.removeprefix(b"data:")) if line.startswith(b"data:") else None)
+
+    def _report(self, document: Json) -> None:
+        """Take an event of a stream."""
+        for name, usage in _reports(document):
+            if self._usage or self._tally.first_time(name, self._method):
+                # Counts are cumulative; a field that a later event leaves out or has as null keeps its value.
+                self._usage |= {field: value for field, value in usage.items() if value is not None}
+                self._settle(normalised(self._usage))
 
     def _documents(self) -> None:
         whole = _parsed(self._pending)
@@ -143,11 +193,25 @@ class Meter:
             for name, usage in _reports(document):
                 if self._tally.first_time(name, self._method):
                     counted += normalised(usage)
+        if self._metered and not counted.calls:
+            counted = normalised(self._metered)
         self._settle(counted)
 
     def _settle(self, counted: HandedOut) -> None:
         self._tally.replace(self._counted, counted)
         self._counted = counted
+
+
+def _metered(headers: Mapping[str, str]) -> dict[str, int]:
+    """Return what Bedrock's headers tell of an answer's tokens."""
+    names = {
+        "inputTokenCount": "input",
+        "outputTokenCount": "output",
+        "cacheReadInputTokenCount": "cache-read-input",
+        "cacheWriteInputTokenCount": "cache-write-input",
+    }
+    told = {name: headers.get(f"x-amzn-bedrock-{wire}-token-count") for name, wire in names.items()}
+    return {name: int(value) for name, value in told.items() if value is not None}
 
 
 def _unpacked(content: bytearray) -> bytes:
@@ -171,10 +235,47 @@ def _reports(document: Json) -> Iterator[tuple[str | None, Mapping[str, Json]]]:
     """
     if not isinstance(document, dict) or document.get("object") == "thread.run.step":
         return
+    yield from _reports_of_google(document)
     result = document.get("result")
-    places = [document, document.get("response"), document.get("message")]
-    places += [result.get("message")] if isinstance(result, dict) else []
+    places = [document, document.get("response"), document.get("message"), document.get("delta")]
+    places.append(document.get("interaction"))
+    places += [
+        document.get("metadata"),
+        document.get("x_groq"),
+        result.get("message") if isinstance(result, dict) else None,
+    ]
     for place in places:
-        if isinstance(place, dict) and isinstance(place.get("usage"), dict):
-            name = place.get("id")
-            yield name if isinstance(name, str) else None, place["usage"]
+        if not isinstance(place, dict):
+            continue
+        name = place.get("id")
+        found = [place.get("usage"), place.get("meta"), place if "prompt_eval_count" in place else None]
+        for usage in found:
+            if isinstance(usage, dict) and _has_tokens(usage):
+                yield name if isinstance(name, str) else None, usage
+    if isinstance(document.get("amazon-bedrock-invocationMetrics"), dict):
+        yield None, document["amazon-bedrock-invocationMetrics"]
+
+
+def _has_tokens(usage: Mapping[str, Json]) -> bool:
+    """Return whether a report is of tokens; Cohere also bills other units."""
+    billed = usage.get("billed_units")
+    return "input_tokens" in billed if isinstance(billed, dict) else "api_version" not in usage
+
+
+def _reports_of_google(document: Mapping[str, Json]) -> Iterator[tuple[str | None, Mapping[str, Json]]]:
+    """Yield what Gemini reports on, in a batch or not, and Vertex AI of embeddings."""
+    response = document.get("response")
+    batch = response.get("inlinedResponses") if isinstance(response, dict) else None
+    lines = batch.get("inlinedResponses") if isinstance(batch, dict) else None
+    inside = [line.get("response") for line in lines if isinstance(line, dict)] if isinstance(lines, list) else []
+    for place in (document, *inside):
+        if isinstance(place, dict) and isinstance(place.get("usageMetadata"), dict):
+            name = place.get("responseId")
+            yield name if isinstance(name, str) else None, place["usageMetadata"]
+    predictions = document.get("predictions")
+    vectors = (
+        [one.get("embeddings") for one in predictions if isinstance(one, dict)] if isinstance(predictions, list) else []
+    )
+    counts = [one["statistics"]["token_count"] for one in vectors if isinstance(one, dict) and "statistics" in one]
+    if counts:
+        yield None, {"promptTokenCount": sum(counts)}

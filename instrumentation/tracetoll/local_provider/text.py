@@ -33,7 +33,22 @@ SENTENCES: Final = (
 _NOT_READ: Final = frozenset(
     {"role", "type", "id", "call_id", "tool_call_id", "tool_use_id", "cache_control", "status", "signature"}
 )
-_READ: Final = ("tools", "system", "instructions", "messages", "input", "prompt", "additional_messages")
+_READ: Final = (
+    "contents",
+    "systemInstruction",
+    "system_instruction",
+    "tools",
+    "system",
+    "instructions",
+    "messages",
+    "input",
+    "inputs",
+    "prompt",
+    "additional_messages",
+    "preamble",
+    "chat_history",
+    "message",
+)
 
 
 def count(text: str) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json as json_format
+import struct
 import uuid
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from email import message_from_bytes
@@ -16,6 +19,9 @@ Event: TypeAlias = Mapping[str, Json] | tuple[str | None, Json]
 DONE: Final = "[DONE]"
 JSON_TYPE: Final = "application/json"
 SSE_TYPE: Final = "text/event-stream; charset=utf-8"
+LINES_TYPE: Final = {"ollama": "application/x-ndjson", "cohere": "application/stream+json"}
+"""What those call a document in each line who stream these."""
+AWS_STREAM_TYPE: Final = "application/vnd.amazon.eventstream"
 
 
 def unique(prefix: str) -> str:
@@ -50,14 +56,36 @@ def _block(name: str | None, data: Json) -> bytes:
     return (f"event: {name}\ndata: {line}\n\n" if name else f"data: {line}\n\n").encode()
 
 
+def aws_message(name: str, data: Json) -> bytes:
+    """Return an event as a message of AWS's event streams: two lengths, headers, JSON, and a sum after each half.
+
+    A name that ends in "Exception" makes it an error. What a model says in its own format is packed into a "chunk".
+    (AWS's specification "Amazon Event Stream")
+    """
+    if name == "chunk" and "bytes" not in data:
+        data = {"bytes": base64.b64encode(compact(data).encode()).decode(), "p": "abcdef"}
+    kind = "exception" if name.endswith("Exception") else "event"
+    told = {f":{kind}-type": name, ":content-type": JSON_TYPE, ":message-type": kind}
+    headers = b"".join(
+        bytes([len(key)]) + key.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
+        for key, value in told.items()
+    )
+    payload = compact(data).encode()
+    prelude = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
+    message = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
+    return message + struct.pack(">I", zlib.crc32(message))
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An answer to one request: at most one of `json`, `events` and `body`.
 
-    `events` are server-sent, see `sse`. `headers` win over the content type that follows from that.
+    `events` are server-sent, see `sse`; one in each line, or AWS's messages (see `aws_message`), where the content
+    type says so. `headers` win over the content type that follows from that.
     `chunk_bytes` sends pieces of that size, whatever they cut through; without it an event is a piece.
     The first byte waits for `delay_s`, each further piece for `event_delay_s`. `cut_after_bytes` drops
-    the connection after that much of the body; 0 drops it before the status line.
+    the connection after that much of the body; 0 drops it before the status line. Without `done` no
+    `[DONE]` ends the events.
     """
 
     status: int = 200
@@ -70,6 +98,7 @@ class Reply:
     delay_s: float = 0.0
     event_delay_s: float = 0.0
     cut_after_bytes: int | None = None
+    done: bool = True
 
     def __post_init__(self) -> None:
         if sum(part is not None for part in (self.json, self.body, self.events)) > 1:
@@ -93,6 +122,11 @@ class Reply:
         error = {"type": "error", "error": {"type": type, "message": message}, "request_id": request_id}
         return cls(status, json=error, headers={"request-id": request_id})
 
+    @classmethod
+    def aws_error(cls, status: int, code: str, message: str) -> Self:
+        """Return an error in AWS's format."""
+        return cls(status, json={"message": message}, headers={"x-amzn-errortype": code})
+
     @property
     def streamed(self) -> bool:
         """Whether the body goes out in pieces, with chunked transfer encoding."""
@@ -100,8 +134,13 @@ class Reply:
 
     def pieces(self) -> list[bytes]:
         """Return the body in the pieces in which it is sent."""
-        if self.events is not None:
-            blocks = _blocks(self.events)
+        if self.events is not None and self.all_headers()["content-type"] in LINES_TYPE.values():
+            blocks = [f"{compact(event)}\n".encode() for event in self.events]
+        elif self.events is not None and self.headers.get("content-type") == AWS_STREAM_TYPE:
+            named = (event if isinstance(event, tuple) else ("chunk", event) for event in self.events)
+            blocks = [aws_message(str(name), data) for name, data in named]
+        elif self.events is not None:
+            blocks = _blocks(self.events, done=self.done)
         elif self.json is not None:
             blocks = [compact(self.json).encode()]
         else:

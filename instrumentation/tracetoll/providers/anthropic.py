@@ -2,27 +2,16 @@
 
 Sources: the SDK's own types (2.12.0), recorded traffic; semconv reference, 5.2. Anthropic's input leaves
 out what was cached. In a stream, input and cache come first and may be told again, the output comes last.
+Longer than others: a stream tells usage in two shapes, and steps are billed beside the rest.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from tracetoll import usage as u
-from tracetoll.providers.words import (
-    Answer,
-    Events,
-    Part,
-    Reason,
-    Stainless,
-    Surface,
-    as_float,
-    as_int,
-    as_text,
-    as_texts,
-    paths,
-)
+from tracetoll.providers.words import Answer, Events, Part, Reason, Stainless, Surface, as_text, asked, paths
 from tracetoll.usage import UsageMap
 from tracetoll_semconv import attributes as a
 
@@ -46,15 +35,10 @@ USAGE: Final = UsageMap(
 # At the start of a stream, the output is a placeholder of a few tokens.
 USAGE_AT_START: Final = replace(USAGE, fields={**USAGE.fields, "output_tokens": u.OUTPUT_SO_FAR})
 
-REQUEST: Final[dict[str, Any]] = {
-    "max_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-    "max_tokens_to_sample": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-    "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
-    "top_p": (a.GEN_AI_REQUEST_TOP_P, as_float),
-    "top_k": (a.GEN_AI_REQUEST_TOP_K, as_int),
-    "stop_sequences": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
-    "output_config": {"effort": (a.GEN_AI_REQUEST_REASONING_LEVEL, as_text)},
-}
+REQUEST: Final = asked(
+    "max_tokens max_tokens=max_tokens_to_sample temperature top_p top_k stop=stop_sequences "
+    "reasoning=output_config.effort"
+)
 REASONS: Final = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_call"}
 PRICED_BY: Final = {
     "usage": {
@@ -65,19 +49,21 @@ PRICED_BY: Final = {
 MESSAGE: Final = Answer(finish=Reason(("stop_reason",), REASONS), attributes=PRICED_BY)
 DELTA: Final = Answer(id="", model="", finish=Reason(("delta", "stop_reason"), REASONS), attributes=PRICED_BY)
 
+EVENTS: Final = Events(
+    kind="type",
+    parts={
+        "message_start": Part(("message",), replace(MESSAGE, usage_map=USAGE_AT_START)),
+        "message_delta": Part((), DELTA),
+    },
+    errors={"error": ("error", "type")},
+)
+
 MESSAGES: Final = Surface(
     operation="chat",
     usage=USAGE,
     request=REQUEST,
     answer=MESSAGE,
-    events=Events(
-        kind="type",
-        parts={
-            "message_start": Part(("message",), replace(MESSAGE, usage_map=USAGE_AT_START)),
-            "message_delta": Part((), DELTA),
-        },
-        errors={"error": ("error", "type")},
-    ),
+    events=EVENTS,
     output_caps=("max_tokens",),
     content="anthropic.messages",
 )
@@ -97,6 +83,7 @@ SDK: Final = Stainless(
     module="anthropic",
     provider="anthropic",
     classes={"Bedrock": "aws.bedrock", "Vertex": "gcp.vertex_ai", "Foundry": "azure.ai.inference"},
+    renamed={"azure.ai.openai": "azure.ai.inference"},  # Claude is not called OpenAI's
     error_codes=paths("body.error.type", "type"),
     own_spans="start_api_call_span",  # anthropic >= 1.14 emits a span per call of its own
     surfaces={

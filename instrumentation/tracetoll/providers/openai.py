@@ -1,114 +1,20 @@
 """openai 1, 2 and 3: OpenAI, Azure OpenAI, and every OpenAI-compatible host called through this SDK.
 
-Sources: the SDK's own types (3.54.0), recorded traffic; semconv reference, 5.1 and 5.5.
+Sources: the SDK's own types (3.57.0), recorded traffic; semconv reference, 5.1 and 5.5. Longer than others: no
+provider has more surfaces, some of them only OpenAI's.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from tracetoll import usage as u
-from tracetoll.providers.words import (
-    Answer,
-    Choices,
-    Events,
-    Observed,
-    Part,
-    Stainless,
-    Status,
-    Surface,
-    as_float,
-    as_int,
-    as_output_type,
-    as_text,
-    as_texts,
-    more_than_one,
-    paths,
-    unless_auto,
-)
+from tracetoll.providers import compatible
+from tracetoll.providers.words import Answer, Events, Observed, Part, Stainless, Surface, as_text, paths, unless_auto
 from tracetoll.usage import UsageMap
 from tracetoll_semconv import attributes as a
 
-# OpenAI-compatible hosts put the same numbers in places of their own; those are the fallbacks.
-CHAT_USAGE: Final = UsageMap(
-    fields={
-        "prompt_tokens": u.INPUT,
-        "completion_tokens": u.OUTPUT,
-        "total_tokens": u.WIRE_TOTAL,
-        "prompt_tokens_details": {
-            "cached_tokens": u.CACHE_READ,
-            "cache_write_tokens": u.CACHE_WRITE,
-            "audio_tokens": u.AUDIO_INPUT,
-            "image_tokens": u.IMAGE_INPUT,
-            "text_tokens": u.TEXT_INPUT,
-            "video_tokens": u.VIDEO_INPUT,  # OpenRouter
-        },
-        "completion_tokens_details": {
-            "reasoning_tokens": u.REASONING,
-            "audio_tokens": u.AUDIO_OUTPUT,
-            "image_tokens": u.IMAGE_OUTPUT,
-            "text_tokens": u.TEXT_OUTPUT,
-            "accepted_prediction_tokens": u.ACCEPTED_PREDICTION_OUTPUT,
-            "rejected_prediction_tokens": u.REJECTED_PREDICTION_OUTPUT,
-        },
-        "server_tool_use_details": {"web_search_requests": u.WEB_SEARCHES},  # OpenRouter
-        "citation_tokens": u.CITATION_OUTPUT,  # Perplexity
-        "num_search_queries": u.WEB_SEARCHES,  # Perplexity
-        "cost_in_usd_ticks": u.USD_TICKS,  # xAI: 1e-10 USD
-        "cost": u.USD_OR_TOTAL,  # OpenRouter: a number; Perplexity: an object
-    },
-    fallbacks={
-        "prompt_cache_hit_tokens": u.CACHE_READ,  # DeepSeek
-        "num_cached_tokens": u.CACHE_READ,  # Mistral
-        "cached_tokens": u.CACHE_READ,  # Together
-        "cache_read_input_tokens": u.CACHE_READ,  # LiteLLM
-        "cache_creation_input_tokens": u.CACHE_WRITE,  # LiteLLM
-        "prompt_token_details": {"cached_tokens": u.CACHE_READ, "audio_tokens": u.AUDIO_INPUT},  # Writer, Assistants
-        "completion_tokens_detail": {"reasoning_tokens": u.REASONING},  # Writer
-        "completion_token_details": {"reasoning_tokens": u.REASONING},
-        "reasoning_tokens": u.REASONING,  # Perplexity
-        "input_tokens": u.INPUT,
-        "output_tokens": u.OUTPUT,
-    },
-    beside_output=(u.REASONING, u.CITATION_OUTPUT),  # xAI, Perplexity
-)
-EMBEDDING_USAGE: Final = UsageMap(
-    fields={"prompt_tokens": u.INPUT, "total_tokens": u.WIRE_TOTAL, "cost": u.USD_OR_TOTAL}, total_is_input=True
-)
-RESPONSES_USAGE: Final = UsageMap(
-    fields={
-        "input_tokens": u.INPUT,
-        "output_tokens": u.OUTPUT,
-        "input_tokens_details": {
-            "cached_tokens": u.CACHE_READ,
-            "cache_write_tokens": u.CACHE_WRITE,
-            "cache_write_tokens_details": {
-                "ttl_30m_tokens": u.CACHE_WRITE_30M,
-                "ttl_12h_tokens": u.CACHE_WRITE_12H,
-            },
-            "audio_tokens": u.AUDIO_INPUT,
-            "image_tokens": u.IMAGE_INPUT,
-            "text_tokens": u.TEXT_INPUT,
-        },
-        "output_tokens_details": {
-            "reasoning_tokens": u.REASONING,
-            "image_tokens": u.IMAGE_OUTPUT,
-            "text_tokens": u.TEXT_OUTPUT,
-        },
-        "cost": u.USD_OR_TOTAL,
-        "cost_in_usd_ticks": u.USD_TICKS,
-    },
-    fallbacks={"prompt_tokens": u.INPUT, "completion_tokens": u.OUTPUT},
-)
-AUDIO_USAGE: Final = UsageMap(
-    fields={
-        "input_tokens": u.INPUT,
-        "output_tokens": u.OUTPUT,
-        "input_token_details": {"audio_tokens": u.AUDIO_INPUT, "text_tokens": u.TEXT_INPUT},
-        "seconds": u.SECONDS,
-    },
-)
 REALTIME_USAGE: Final = UsageMap(
     fields={
         "input_tokens": u.INPUT,
@@ -128,36 +34,7 @@ REALTIME_USAGE: Final = UsageMap(
     },
 )
 
-SAMPLING: Final[dict[str, Any]] = {
-    "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
-    "top_p": (a.GEN_AI_REQUEST_TOP_P, as_float),
-    "service_tier": (a.OPENAI_REQUEST_SERVICE_TIER, unless_auto),
-}
-CHAT_REQUEST: Final[dict[str, Any]] = {
-    **SAMPLING,
-    "max_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-    "max_completion_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-    "frequency_penalty": (a.GEN_AI_REQUEST_FREQUENCY_PENALTY, as_float),
-    "presence_penalty": (a.GEN_AI_REQUEST_PRESENCE_PENALTY, as_float),
-    "stop": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
-    "seed": (a.GEN_AI_REQUEST_SEED, as_int),
-    "n": (a.GEN_AI_REQUEST_CHOICE_COUNT, more_than_one),
-    "reasoning_effort": (a.GEN_AI_REQUEST_REASONING_LEVEL, as_text),
-    "response_format": {"type": (a.GEN_AI_OUTPUT_TYPE, as_output_type)},
-}
-RESPONSES_REQUEST: Final[dict[str, Any]] = {
-    **SAMPLING,
-    "max_output_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
-    "previous_response_id": (a.GEN_AI_REQUEST_PREVIOUS_RESPONSE_ID, as_text),
-    "conversation": (a.GEN_AI_CONVERSATION_ID, as_text),
-    "reasoning": {"effort": (a.GEN_AI_REQUEST_REASONING_LEVEL, as_text)},
-    "text": {"format": {"type": (a.GEN_AI_OUTPUT_TYPE, as_output_type)}},
-    "prompt": {"id": (a.GEN_AI_PROMPT_NAME, as_text), "version": (a.GEN_AI_PROMPT_VERSION, as_text)},
-}
-EMBEDDING_REQUEST: Final[dict[str, Any]] = {
-    "dimensions": (a.GEN_AI_EMBEDDINGS_DIMENSION_COUNT, as_int),
-    "encoding_format": (a.GEN_AI_REQUEST_ENCODING_FORMATS, as_texts),
-}
+SERVED_BY: Final = {"service_tier": (a.OPENAI_REQUEST_SERVICE_TIER, unless_auto)}
 TOLD: Final = {
     "service_tier": (a.OPENAI_RESPONSE_SERVICE_TIER, as_text),
     "system_fingerprint": (a.OPENAI_RESPONSE_SYSTEM_FINGERPRINT, as_text),
@@ -181,89 +58,25 @@ LONGEST: Final = {
     "o4*": 100_000,
 }
 
-CHAT: Final = Surface(
-    operation="chat",
-    usage=CHAT_USAGE,
-    request=CHAT_REQUEST,
-    answer=Answer(usage=paths("usage", "x_groq.usage"), finish=Choices(), error=("error", "code"), attributes=TOLD),
-    events=Events(usage_on_request="stream_options"),
+CHAT: Final = replace(
+    compatible.CHAT,
+    request={**compatible.CHAT_REQUEST, **SERVED_BY},
+    answer=replace(compatible.CHAT.answer, attributes=TOLD),
     attributes={a.OPENAI_API_TYPE: "chat_completions"},
-    output_caps=("max_completion_tokens", "max_tokens"),
     longest_answers=LONGEST,
-    content="openai.chat",
 )
-COMPLETIONS: Final = Surface(
-    operation="text_completion",
-    usage=CHAT_USAGE,
-    request=CHAT_REQUEST,
-    answer=CHAT.answer,
-    events=CHAT.events,
-    output_caps=("max_tokens",),
-    content="openai.text",
-)
-RESPONSE: Final = Answer(
-    finish=Status(
-        values={"completed": "stop", "incomplete": "length", "failed": "error", "cancelled": "error"},
-        reason=("incomplete_details", "reason"),
-        reasons={"max_output_tokens": "length"},
-        tool_calls=frozenset({"function_call", "custom_tool_call"}),
-    ),
-    error=("error", "code"),
-    status="status",
-    attributes={"service_tier": TOLD["service_tier"]},
-)
-STARTED: Final = Answer(usage=())  # only who answers; the rest is not final
-RESPONSE_EVENTS: Final = Events(
-    kind="type",
-    parts={
-        "response.created": Part(("response",), STARTED),
-        **{f"response.{state}": Part(("response",)) for state in ("completed", "incomplete", "failed")},
-    },
-    errors={"error": ("code",)},
-)
-RESPONSES: Final = Surface(
-    operation="chat",
-    usage=RESPONSES_USAGE,
-    request=RESPONSES_REQUEST,
-    answer=RESPONSE,
-    events=RESPONSE_EVENTS,
+COMPLETIONS: Final = replace(compatible.COMPLETIONS, request=CHAT.request, answer=CHAT.answer)
+RESPONSES: Final = replace(
+    compatible.RESPONSES,
+    request={**compatible.RESPONSES_REQUEST, **SERVED_BY},
+    answer=replace(compatible.RESPONSE, attributes={"service_tier": TOLD["service_tier"]}),
     attributes={a.OPENAI_API_TYPE: "responses"},
-    output_caps=("max_output_tokens",),
     longest_answers=LONGEST,
-    content="openai.responses",
-    billed="later",
 )
-FETCHED_RESPONSE: Final = Surface(
-    operation="fetch_response",
-    usage=RESPONSES_USAGE,
-    answer=RESPONSE,
-    events=RESPONSE_EVENTS,
-    attributes=RESPONSES.attributes,
-    billed="fetched",
-    inference=False,
-)
+FETCHED_RESPONSE: Final = replace(compatible.FETCHED_RESPONSE, answer=RESPONSES.answer, attributes=RESPONSES.attributes)
 COMPACTION: Final = Surface(
-    operation="chat", usage=RESPONSES_USAGE, request=RESPONSES_REQUEST, attributes=RESPONSES.attributes
+    operation="chat", usage=RESPONSES.usage, request=RESPONSES.request, attributes=RESPONSES.attributes
 )
-EMBEDDINGS: Final = Surface(
-    operation="embeddings", usage=EMBEDDING_USAGE, request=EMBEDDING_REQUEST, inference=False, content="openai.text"
-)
-IMAGES: Final = Surface(
-    operation="generate_content",
-    usage=RESPONSES_USAGE,
-    request={"n": (a.GEN_AI_REQUEST_CHOICE_COUNT, more_than_one)},
-    events=Events(
-        kind="type", parts={"image_generation.completed": Part(), "image_edit.completed": Part()}, errors={"error": ()}
-    ),
-    attributes={a.GEN_AI_OUTPUT_TYPE: "image"},
-)
-TRANSCRIPTION: Final = Surface(
-    operation="generate_content",
-    usage=AUDIO_USAGE,
-    events=Events(kind="type", parts={"transcript.text.done": Part()}),
-    attributes={a.GEN_AI_OUTPUT_TYPE: "text"},
-)
-SPEECH: Final = Surface(operation="generate_content", attributes={a.GEN_AI_OUTPUT_TYPE: "speech"})
 MODERATION: Final = Surface(operation="moderation", metrics=False)
 TOKEN_COUNT: Final = Surface(operation="count_tokens", metrics=False)
 
@@ -272,7 +85,7 @@ RUN: Final = Answer(error=("last_error", "code"), status="status")
 RUN_EVENTS: Final = Events(
     kind="event",
     parts={
-        "thread.run.created": Part(("data",), STARTED),
+        "thread.run.created": Part(("data",), compatible.STARTED),
         **{
             f"thread.run.{state}": Part(("data",))
             for state in ("completed", "incomplete", "failed", "cancelled", "expired", "requires_action")
@@ -281,19 +94,11 @@ RUN_EVENTS: Final = Events(
     errors={"error": ("data", "code")},
 )
 RUNS: Final = Surface(
-    operation="chat", usage=CHAT_USAGE, request=CHAT_REQUEST, answer=RUN, events=RUN_EVENTS, billed="later"
+    operation="chat", usage=CHAT.usage, request=CHAT.request, answer=RUN, events=RUN_EVENTS, billed="later"
 )
 FETCHED_RUN: Final = Surface(
-    operation="fetch_response", usage=CHAT_USAGE, answer=RUN, events=RUN_EVENTS, billed="fetched", inference=False
+    operation="fetch_response", usage=CHAT.usage, answer=RUN, events=RUN_EVENTS, billed="fetched", inference=False
 )
-BATCHED: Final = Answer(status="status")
-BATCH: Final = Surface(
-    operation="create_batch", usage=RESPONSES_USAGE, answer=BATCHED, billed="later", batch=True, metrics=False
-)
-FETCHED_BATCH: Final = Surface(
-    operation="fetch_response", usage=RESPONSES_USAGE, answer=BATCHED, billed="fetched", batch=True, inference=False
-)
-
 SDK: Final = Stainless(
     name="openai",
     module="openai",
@@ -305,22 +110,24 @@ SDK: Final = Stainless(
         "POST /completions": COMPLETIONS,
         "POST /responses": RESPONSES,
         "GET /responses/{id}": FETCHED_RESPONSE,
+        "POST /responses/{id}/cancel": FETCHED_RESPONSE,
         "POST /responses/compact": COMPACTION,
         "POST /responses/input_tokens": TOKEN_COUNT,
-        "POST /embeddings": EMBEDDINGS,
-        "POST /images/generations": IMAGES,
-        "POST /images/edits": IMAGES,
-        "POST /images/variations": IMAGES,
-        "POST /audio/transcriptions": TRANSCRIPTION,
-        "POST /audio/translations": TRANSCRIPTION,
-        "POST /audio/speech": SPEECH,
+        "POST /embeddings": compatible.EMBEDDINGS,
+        "POST /images/generations": compatible.IMAGES,
+        "POST /images/edits": compatible.IMAGES,
+        "POST /images/variations": compatible.IMAGES,
+        **compatible.AUDIO,
         "POST /moderations": MODERATION,
         "POST /threads/runs": RUNS,
         "POST /threads/{id}/runs": RUNS,
         "POST /threads/{id}/runs/{id}/submit_tool_outputs": RUNS,
         "GET /threads/{id}/runs/{id}": FETCHED_RUN,
-        "POST /batches": BATCH,
-        "GET /batches/{id}": FETCHED_BATCH,
+        "POST /threads/{id}/runs/{id}/cancel": FETCHED_RUN,
+        "POST /batches": compatible.BATCH,
+        "GET /batches/{id}": compatible.FETCHED_BATCH,
+        "POST /batches/{id}/cancel": compatible.FETCHED_BATCH,
+        "POST /decisions": Surface(operation="generate_content", usage=RESPONSES.usage),
     },
 )
 
@@ -334,11 +141,11 @@ REALTIME: Final = Observed(
     answers={
         "response.done": (
             ("response",),
-            Surface(operation="generate_content", usage=REALTIME_USAGE, answer=replace(RESPONSE, model="")),
+            Surface(operation="generate_content", usage=REALTIME_USAGE, answer=replace(RESPONSES.answer, model="")),
         ),
         "conversation.item.input_audio_transcription.completed": (
             (),
-            replace(TRANSCRIPTION, answer=Answer(id="item_id", model="")),
+            replace(compatible.TRANSCRIPTION, answer=Answer(id="item_id", model="")),
         ),
     },
     models={"session.created": ("session", "model"), "session.updated": ("session", "model")},

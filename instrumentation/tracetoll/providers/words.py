@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from tracetoll.reading import Path, dig, elements, encodable, get, items, path, text, view
+from tracetoll.reading import Path, count, dig, elements, encodable, get, items, path, text, view
+from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
     from tracetoll.usage import UsageMap
@@ -30,6 +31,11 @@ def as_text(value: Any) -> str | None:
 def as_int(value: Any) -> int | None:
     """Return an integer as it is."""
     return value if type(value) is int else None
+
+
+def as_count(value: Any) -> int | None:
+    """Return a count of tokens, which some providers tell as a float; None for what is none, such as -1 for no cap."""
+    return count(value)
 
 
 def as_float(value: Any) -> float | None:
@@ -61,14 +67,49 @@ def unless_auto(value: Any) -> str | None:
 
 
 def as_output_type(value: Any) -> str | None:
-    """Return upstream's output type for a response format: text or json."""
+    """Return upstream's output type for a response format: text or json; it may be a media type."""
     if not isinstance(value, str):
         return None
-    return "json" if value.startswith("json") else "text" if value == "text" else None
+    if value.removeprefix("application/").startswith("json"):
+        return "json"
+    return "text" if value in ("text", "text/plain") else None
 
 
 # A rule is an attribute and how a value becomes one, or a table for a nested object.
 Request = Mapping[str, "tuple[str, Convert] | Request"]
+
+_ASKED: Final[Mapping[str, tuple[str, Convert]]] = {
+    "max_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_count),
+    "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
+    "top_p": (a.GEN_AI_REQUEST_TOP_P, as_float),
+    "top_k": (a.GEN_AI_REQUEST_TOP_K, as_int),
+    "stop": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
+    "seed": (a.GEN_AI_REQUEST_SEED, as_int),
+    "frequency_penalty": (a.GEN_AI_REQUEST_FREQUENCY_PENALTY, as_float),
+    "presence_penalty": (a.GEN_AI_REQUEST_PRESENCE_PENALTY, as_float),
+    "choices": (a.GEN_AI_REQUEST_CHOICE_COUNT, more_than_one),
+    "output_type": (a.GEN_AI_OUTPUT_TYPE, as_output_type),
+    "reasoning": (a.GEN_AI_REQUEST_REASONING_LEVEL, as_text),
+    "dimensions": (a.GEN_AI_EMBEDDINGS_DIMENSION_COUNT, as_int),
+    "encoding_formats": (a.GEN_AI_REQUEST_ENCODING_FORMATS, as_texts),
+}
+
+
+def asked(told: str) -> dict[str, Any]:
+    """Return the table of a request from the names that the wire has for what most providers can be asked.
+
+    `told` has words such as `seed`, where the wire has our name, and `max_tokens=config.maxTokens`, where it has
+    another, perhaps inside an object. A name of ours may be there several times.
+    """
+    table: dict[str, Any] = {}
+    for word in told.split():
+        ours, _, wire = word.partition("=")
+        *above, last = path(wire or ours)
+        within = table
+        for key in above:
+            within = within.setdefault(key, {})
+        within[last] = _ASKED[ours]
+    return table
 
 
 # --- how a finish reason is told ------------------------------------------------------------
@@ -83,10 +124,11 @@ class Finish(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Choices:
-    """A list of choices, each with an `index` and its own reason."""
+    """A list of choices, each with an `index` and its own reason, in upstream's words where `values` has them."""
 
     at: str = "choices"
     reason: str = "finish_reason"
+    values: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, node: object, into: dict[int, str]) -> None:
         """Add the reason of each choice that has one."""
@@ -94,7 +136,7 @@ class Choices:
             told = view(choice)
             reason = told.get(self.reason)
             if reason is not None and isinstance(reason, str):
-                reason = encodable(reason)
+                reason = self.values.get(reason) or encodable(reason)
                 index = told.get("index")
                 into[index if type(index) is int else position] = reason
 
@@ -137,22 +179,61 @@ class Status:
         into[0] = found
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class OneOf:
+    """Several ways, of which an answer knows one: a surface that speaks the formats of several providers."""
+
+    ways: tuple[Finish, ...]
+
+    def read(self, node: object, into: dict[int, str]) -> None:
+        """Add the reasons that any of the ways finds."""
+        for way in self.ways:
+            way.read(node, into)
+
+
 # --- answers and events ---------------------------------------------------------------------
+
+PENDING: Final = frozenset(
+    {
+        *("queued", "in_progress", "validating", "finalizing", "requires_action", "cancelling"),
+        *("CREATED", "IN_PROGRESS"),  # Fireworks' batches
+        *("starting", "processing"),  # Replicate
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Provider:
+    """Where an answer names its provider, and what we call the providers of those names."""
+
+    at: Path
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Answer:
-    """Where an answer, or a part of it, says what. An empty path means: not told here."""
+    """Where an answer, or a part of it, says what. An empty name means: not told here.
+
+    `usage` has the paths that are tried in turn; an empty path is the answer itself.
+    """
 
     id: str = "id"
     model: str = "model"
     usage: tuple[Path, ...] = (("usage",),)
+    """Where the usage object may be: the first that is there counts; () is the answer itself."""
     usage_map: UsageMap | None = None
     """How to read usage here, where that is not the surface's way."""
     finish: Finish | None = None
+    metered: str = ""
+    """Where whoever serves the model says what they have metered; see `Surface.metered`."""
     error: Path = ()
     status: str = ""
+    pending: frozenset[str] = PENDING
+    """The statuses of an answer that is not finished."""
     attributes: Request = field(default_factory=dict)
+    provider: Provider | None = None
+    model_in: str = ""
+    """A list whose elements tell the model under the name `model`; the last one that does counts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -170,6 +251,8 @@ class Events:
     kind: str | None = None
     parts: Mapping[str, Part] = field(default_factory=dict)
     errors: Mapping[str, Path] = field(default_factory=dict)
+    otherwise: Part | None = None
+    """What an event is whose type is not listed, or that has none."""
     usage_on_request: str | None = None
     """The request field that makes the provider send usage in a stream, as `field.flag`."""
 
@@ -185,12 +268,23 @@ class Surface:
 
     operation: str
     usage: UsageMap | None = None
+    metered: UsageMap | None = None
+    """How to read what whoever serves the model has metered, in the response's headers or at `Answer.metered`: it
+    stands for what the answer itself does not tell."""
+    usage_if: Path | None = None
+    """The field of a request that makes the provider report usage; where it is not set, missing usage is no gap.
+    An empty path: missing usage never is one, whoever serves the model decides."""
     request: Request = field(default_factory=dict)
     answer: Answer = field(default_factory=Answer)
     events: Events | None = None
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
     output_caps: tuple[str, ...] = ()
-    """Fields of a request that cap its output; the provider's own first, last what compatible hosts know."""
+    """Fields of a request that cap its output (dotted paths); the provider's own first, last what hosts know that
+    are compatible with it."""
+    adds_cap: bool = True
+    """Whether a request without a cap may be given one: it is known which of these fields this model takes."""
+    choices: Path = ("n",)
+    """The field of a request that tells how many answers are wanted, each as long as the cap."""
     longest_answers: Mapping[str, int] = field(default_factory=dict)
     """The longest answer of models, in tokens, by patterns of their names; the first that fits counts."""
     content: str | None = None
@@ -199,6 +293,8 @@ class Surface:
     """The answer is a file of lines, each a call of its own that was made earlier: its surface."""
     line_at: Path = ()
     """Where in a line its answer stands."""
+    lines: Path = ()
+    """Where in the answer such lines stand, if it is no file."""
     metrics: bool = True
     """Whether this counts as a model operation in metrics (counting tokens does not)."""
     batch: bool = False
@@ -257,6 +353,8 @@ class Stainless:
     surfaces: Mapping[str, Surface]
     error_codes: tuple[Path, ...] = ()
     classes: Mapping[str, str] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """What a provider is called that is reached through this SDK, where its host has several names."""
     own_spans: str | None = None
     """Function of the client module that starts the SDK's own span for a call: ours replaces it."""
 
@@ -267,7 +365,9 @@ class Observed:
 
     `modules` are tried in turn: the place has moved between versions. `answers` maps an event's `type` to
     where in it the answer stands, and the answer's surface; `models` does so for the model in use, which
-    the provider tells once.
+    the provider tells once. Not `typed`: events have no type, and `answers` maps a field that only such an event has.
+    `connects` is a method of the same modules, "Class.method", whose argument `model` names the model of the
+    connections that are made in its context, where the provider does not tell it.
     """
 
     name: str
@@ -277,6 +377,9 @@ class Observed:
     provider: str
     answers: Mapping[str, tuple[Path, Surface]]
     models: Mapping[str, Path] = field(default_factory=dict)
+    asynchronous: bool = False
+    typed: bool = True
+    connects: str = ""
 
 
 Seam = Stainless | Observed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
 from tracetoll.dialects.reader import CALLS
@@ -18,7 +19,8 @@ from tracetoll.rollup.state import ENDED_KEPT, Ended
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracetoll.rollup.metrics import Labels
+    from opentelemetry.sdk.trace import ReadableSpan
+
     from tracetoll.rollup.state import Node, Trace
     from tracetoll.rollup.totals import Total
 
@@ -47,41 +49,45 @@ class Adder:
         self._dropped: deque[Node] = deque()
         self.charges: deque[tuple[Ended, Total]] = deque()
         """Calls that only others have told of, and what they came to; for limits."""
-        self.wholes: deque[tuple[Labels, Total]] = deque()
-        """The totals of local roots that have ended; for metrics."""
+        self.wholes: deque[tuple[ReadableSpan, Total]] = deque()
+        """Local roots that have ended, and their totals; for metrics."""
         self._lock = threading.Lock()
         self._holder = 0
         """The thread that has the lock while it may run other code."""
 
-    def started(self, node: Node) -> None:
-        """Take a span that has started."""
-        up = node.up
-        if up is not None and not up.done and self._lock.acquire(blocking=False):
+    def started(self, node: Node, up: Node) -> None:
+        """Take a span that has started below another one."""
+        if not up.done and self._lock.acquire(False):  # noqa: FBT003  # a lock's own; by name takes twice as long
             up.open += 1
             self._lock.release()
         else:
             self._notes.append((node, None))
 
-    def ended(self, node: Node, ended: Ended) -> None:
-        """Add up a span that has ended: at once if nobody else is at it, else it is left to them."""
-        if self._lock.acquire(blocking=False):
-            self._holder = threading.get_ident()
+    def ended(self, node: Node, ended: Ended) -> bool:
+        """Add up a span that has ended: at once if nobody else is at it, else it is left to them.
+
+        Returns whether there are `charges` or `wholes` to tell of.
+        """
+        lock = self._lock
+        if lock.acquire(False):  # noqa: FBT003  # as above
+            self._holder = get_ident()
             try:
                 if self._notes:
                     self._apply_notes()
                 self._apply(node, ended)
             finally:
                 self._holder = 0
-                self._lock.release()
+                lock.release()
         else:
             self._notes.append((node, ended))
-        while self._notes and self._lock.acquire(blocking=False):
-            self._holder = threading.get_ident()
+        while self._notes and lock.acquire(False):  # noqa: FBT003  # as above
+            self._holder = get_ident()
             try:
                 self._apply_notes()
             finally:
                 self._holder = 0
-                self._lock.release()
+                lock.release()
+        return bool(self.charges or self.wholes)
 
     def died(self, node: Node) -> None:
         """Note that a span is being collected. Its finaliser, or that of whoever had it, may still end it."""
@@ -91,7 +97,7 @@ class Adder:
     def work(self) -> None:
         """Work off the notes, unless somebody else is at it."""
         while (self._notes or self._dropped) and self._lock.acquire(blocking=False):
-            self._holder = threading.get_ident()
+            self._holder = get_ident()
             try:
                 self._apply_notes()
                 self._apply_dropped()
@@ -105,10 +111,10 @@ class Adder:
 
     def so_far(self, node: Node, ended: Ended) -> tuple[Total | None, Total, bool]:
         """Return what is below a span that is about to end, its total, and whether nothing below is open any more."""
-        inside = self._holder == threading.get_ident()  # a garbage collection has ended it, while we are at work
+        inside = self._holder == get_ident()  # a garbage collection has ended it, while we are at work
         if not inside:
             self._lock.acquire()
-            self._holder = threading.get_ident()
+            self._holder = get_ident()
         try:
             if not inside:
                 self._apply_notes()
@@ -160,11 +166,11 @@ class Adder:
                 if up.below is not None:
                     totals.add(up.below, total)
                 else:
-                    up.below = total
+                    up.below = dict(total) if total is ended.total else total  # that one may be remembered
                     self._watch(up)
-        elif total and ended.labels is not None and (below or ended.remote or ended.kind not in CALLS):
+        elif total and ended.root is not None and (below or ended.remote or ended.kind not in CALLS):
             # The metrics of calls tell the same of a call alone.
-            self.wholes.append((ended.labels, total))
+            self.wholes.append((ended.root, dict(total)))
         if len(trace.ended) > ENDED_KEPT:
             trace.turn_ended()
         if not trace.open:
@@ -176,10 +182,14 @@ class Adder:
             total = dict(LOST.total)
             totals.add(total, below or {})
             return total
-        late = node.up is not None and node.up.done
-        if ended.answer is None and not late and (ended.counts is None or ended.kind not in CALLS):
+        up = node.up
+        late = up is not None and up.done
+        is_call = ended.counts is not None and ended.kind in CALLS
+        if not is_call and ended.answer is None and not late:
             return _total(node, ended, below, None)
-        known = identity.counted_before(node, ended, below)
+        known = None
+        if not (is_call and not late and below is None and identity.is_first(node.trace, ended)):
+            known = identity.counted_before(node, ended, below)
         found = _total(node, ended, below, known)
         identity.remember(node, ended, known)
         # What is around a call of ours tells of it again, and limits know it.
@@ -187,12 +197,14 @@ class Adder:
             beyond = totals.more_than(found or {}, below or {})
             if beyond:
                 self.charges.append((ended, beyond))
-        return dict(found) if found is ended.total else found  # that one is remembered
+        return found
 
 
 def _total(node: Node, ended: Ended, below: Total | None, known: Ended | None) -> Total | None:
     """Return the total of a span that says something itself; may return `below`, and changes neither."""
     total: Total | None
+    if known is None and not below and ended.remote is None:
+        return ended.total
     if known is not None:
         total = identity.change(node, ended, below, known)
     elif not below:

@@ -14,7 +14,7 @@ from tracetoll.rollup import totals
 from tracetoll.rollup.state import nearest_open
 
 if TYPE_CHECKING:
-    from tracetoll.rollup.state import Ended, Node, Numbers
+    from tracetoll.rollup.state import Ended, Node, Numbers, Trace
     from tracetoll.rollup.totals import Total
 
 
@@ -32,14 +32,22 @@ def counted_before(node: Node, ended: Ended, below: Total | None) -> Ended | Non
         nearest_open(up)
         if up.call is not None and (ended.answer is None or up.call.answer is None):
             return up.call
-    return None if below or ended.counts is None else _told_at_once(node, ended)
+    return None if below or ended.counts is None or _alone(node.trace, ended) else _told_at_once(node, ended)
+
+
+def is_first(trace: Trace, ended: Ended) -> bool:
+    """Return whether nothing in a trace can have told of a call before, as is so for most; else it is looked for."""
+    return _alone(trace, ended) and (ended.answer is None or trace.counted(ended.answer) is None)
+
+
+def _alone(trace: Trace, ended: Ended) -> bool:
+    """Return whether all calls of a trace were told of by the same scope."""
+    scopes = trace.scopes
+    return not scopes or (len(scopes) == 1 and ended.scope in scopes)
 
 
 def _told_at_once(node: Node, ended: Ended) -> Ended | None:
     """Return another scope's call with the same numbers, within the time of this one: there is no id in common."""
-    scopes = node.trace.scopes
-    if len(scopes) < 2 and (not scopes or ended.scope in scopes):
-        return None
     for known in node.trace.alike(_numbers(ended)):
         if (
             ended.scope != known.scope

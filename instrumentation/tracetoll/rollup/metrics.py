@@ -10,6 +10,7 @@ from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 
 from tracetoll import usage as u
 from tracetoll.rollup import totals
+from tracetoll.rollup.spans import fields_of
 from tracetoll.safety import contained
 from tracetoll.usage import NANO
 from tracetoll_semconv import attributes as a
@@ -41,15 +42,18 @@ class Labels(NamedTuple):
     context: SpanContext
 
     @classmethod
-    def of(cls, span: ReadableSpan, fields: dict[str, Any]) -> Labels:
+    def of(cls, span: ReadableSpan) -> Labels:
         """Return what a local root is told under."""
-        found = (
-            fields.get(a.GEN_AI_OPERATION_NAME),
-            fields.get(a.GEN_AI_AGENT_NAME),
-            fields.get(a.GEN_AI_WORKFLOW_NAME),
+        told = fields_of(span)
+        operation, agent = told.get(a.GEN_AI_OPERATION_NAME), told.get(a.GEN_AI_AGENT_NAME)
+        workflow = told.get(a.GEN_AI_WORKFLOW_NAME)
+        return cls(
+            operation if isinstance(operation, str) else None,
+            agent if isinstance(agent, str) else None,
+            workflow if isinstance(workflow, str) else None,
+            span.name,
+            span.context,
         )
-        operation, agent, workflow = (one if isinstance(one, str) else None for one in found)
-        return cls(operation, agent, workflow, span.name, span.context)
 
 
 class TraceMetrics:
@@ -67,11 +71,11 @@ class TraceMetrics:
         metric = m.ROLLUP_TRACES
         meter.create_observable_gauge(metric.name, [self._observe], metric.unit, metric.description)
 
-    def note(self, labels: Labels, total: Total) -> None:
+    def note(self, root: ReadableSpan, total: Total) -> None:
         """Note one trace that has ended, if it called a model."""
         if u.INPUT not in total and u.OUTPUT not in total and totals.CALLS not in total:
             return
-        self._noted.append((labels, dict(total)))
+        self._noted.append((Labels.of(root), total))
         if len(self._noted) >= _NOTED_AT_MOST:
             self.flush()
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry.metrics import get_meter
 from opentelemetry.sdk.trace import SpanProcessor
@@ -19,10 +20,11 @@ from tracetoll.forks import call_in_child
 from tracetoll.rollup import totals
 from tracetoll.rollup.adder import LOST, Adder
 from tracetoll.rollup.metrics import TraceMetrics
-from tracetoll.rollup.spans import SpanReader
+from tracetoll.rollup.spans import SpanReader, fields_of, is_within_call, kind_of, running_fields
 from tracetoll.rollup.state import Node, Trace
 from tracetoll.safety import fault
 from tracetoll.version import __version__
+from tracetoll.writing import set_attributes
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
@@ -43,6 +45,12 @@ MAX_TRACES: Final = 10_000
 MAX_SPANS: Final = 200_000
 MAX_SPANS_PER_TRACE: Final = 100_000
 MAX_IDLE_S: Final = 3600.0
+# Properties of a span and of its context, which is a tuple, take four times as long.
+_CONTEXT: Final = attrgetter("_context")
+_PLACE: Final = attrgetter("_context", "_parent")
+_TRACE_ID: Final = 0
+_SPAN_ID: Final = 1
+_IS_REMOTE: Final = 2
 _SWEEP_AFTER: Final = 4096
 _SWEEPS_PER_IDLE: Final = 60
 
@@ -74,6 +82,7 @@ class RollupProcessor(SpanProcessor):
         self._sweep_s = max_idle_s / _SWEEPS_PER_IDLE
         self._spans = SpanReader()
         self._adder = Adder(self._watch, self._let_go)
+        self._died, self._started_below = self._adder.died, self._adder.started
         self._meter_provider = meter_provider
         self._metrics: TraceMetrics | None = None
         self._measured = True
@@ -121,17 +130,20 @@ class RollupProcessor(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Add what a span came to to the ancestors that are open."""
         try:
-            context = span.context
-            trace = self._traces.get(context.trace_id)
-            node = trace.end(context.span_id) if trace is not None else None
-            if trace is None or node is None:
+            context = _CONTEXT(span)
+            trace = self._traces.get(context[_TRACE_ID])
+            if trace is None:
                 return
+            node = trace.open.pop(context[_SPAN_ID], None)
+            if node is None:
+                return
+            trace.ended[node.key] = node.up
             trace.epoch = self._epoch
-            ended = self._spans.read(span, node)
-            if self._foreign is not None and ended.counts is not None and ended.trust < OURS:
-                ended.behalf = self._foreign.on_behalf(span)
-            self._adder.ended(node, ended)
-            if self._adder.charges or self._adder.wholes:
+            ended = node.said or self._spans.read(span, node, fields_of(span))
+            foreign = self._foreign if ended.counts is not None and ended.trust < OURS else None
+            if foreign is not None and not is_within_call(node, SCOPE):
+                ended.behalf = foreign.on_behalf(span)
+            if self._adder.ended(node, ended):
                 self._tell()
         except Exception as error:
             if not fault("adding up a span", error):
@@ -155,35 +167,42 @@ class RollupProcessor(SpanProcessor):
         self._started += 1
         if self._started >= _SWEEP_AFTER:
             self._sweep()
-        context, parent = span.context, span.parent
-        trace = self._traces.get(context.trace_id) or self._new_trace(context.trace_id)
-        up = trace.nearest_to(parent.span_id, remote=parent.is_remote) if parent is not None else None
-        node = Node(span, self._adder.died)
-        node.key = context.span_id
+        context, parent = _PLACE(span)
+        key = context[_TRACE_ID]
+        trace = self._traces.get(key) or self._new_trace(key)
+        up = None
+        if parent is not None:
+            up = trace.open.get(parent[_SPAN_ID]) or trace.above(parent[_SPAN_ID], remote=parent[_IS_REMOTE])
+        node = Node(span, self._died)
+        node.key = key = context[_SPAN_ID]
         node.trace = trace
         node.up = up
-        node.top = up is None
-        node.below = node.call = None
+        node.below = node.call = node.said = None
         node.open = 0
-        node.done = node.hooked = node.agent = False
+        node.done = node.hooked = node.agent = node.top = False
+        operation = fields_of(span).get(a.GEN_AI_OPERATION_NAME)
         if up is None:
-            if parent is None or parent.is_remote:
+            self._follow_root(node, span, operation)
+            if parent is None or parent[_IS_REMOTE]:
                 trace.root, trace.roots = node, trace.roots + 1
-            kind = self._spans.kind_at_start(span)
-            node.agent = kind == "agent"
-            if kind not in CALLS:  # most calls have nothing below them; see `_watch`
-                self._hook(node, span)
         else:
-            self._adder.started(node)
-            if span.name.startswith("invoke_") and self._spans.kind_at_start(span) == "agent":
+            self._started_below(node, up)
+            if operation is not None and kind_of(operation) == "agent" and span.name.startswith("invoke_"):
                 node.agent = True
                 self._hook(node, span)
         if len(trace.open) >= self._max_spans_per_trace:
             self._adder.ended(node, LOST)
             return
-        trace.open[node.key] = node
+        trace.open[key] = node
         if trace.gone:
             self._keep(trace)
+
+    def _follow_root(self, node: Node, span: Span, operation: object) -> None:
+        node.top = True
+        kind = kind_of(operation)
+        node.agent = kind == "agent"
+        if kind not in CALLS:  # most calls have nothing below them; see `_watch`
+            self._hook(node, span)
 
     def _watch(self, node: Node) -> None:
         """Be told when a span ends that has something below it, if it is one that gets totals."""
@@ -196,29 +215,31 @@ class RollupProcessor(SpanProcessor):
         for ended, beyond in _taken(self._adder.charges):
             if self._foreign is not None and ended.behalf is not None:
                 self._foreign.charge(ended, beyond, ended.behalf)
-        for labels, total in _taken(self._adder.wholes):
+        for root, total in _taken(self._adder.wholes):
             if self._metrics is None and self._measured:
                 self._metrics = TraceMetrics(get_meter(SCOPE, __version__, self._meter_provider))
                 self._metrics.following = self._following
             if self._metrics is not None:
-                self._metrics.note(labels, total)
+                self._metrics.note(root, total)
 
     # --- writing -----------------------------------------------------------------------------
 
-    def _hook(self, node: Node, span: Span) -> None:
+    def _hook(self, node: Node, span: Any) -> None:
         """Have `_ending` called when a span is about to end. A span has no other place to be told of that in."""
         node.hooked = True
-        span.__dict__["end"] = partial(self._ending, node, span)
+        span.end = partial(self._ending, node, span)
 
-    def _ending(self, node: Node, span: Span, end_time: int | None = None) -> None:
+    def _ending(self, node: Node, span: Any, end_time: int | None = None) -> None:
         """Write the totals of a span, and end it.
 
         The node cannot tell the span here: in a finaliser, weak references are gone already.
         """
-        span.__dict__.pop("end", None)
+        try:  # noqa: SIM105  # suppress() takes as long as all the rest of this function
+            del span.end
+        except AttributeError:  # somebody has kept it, and calls it again
+            pass
         try:
-            has_totals = node.agent or self._adder.has_below(node) or (node.top and self._spans.tells_totals(span))
-            if self.on and has_totals:
+            if self.on and (node.agent or self._adder.has_below(node) or (node.top and self._spans.tells_totals(span))):
                 self._write(node, span)
         except Exception as error:
             if not fault("writing the totals of a span", error):
@@ -229,7 +250,7 @@ class RollupProcessor(SpanProcessor):
     def _write(self, node: Node, span: Span) -> None:
         if not (node.top or node.agent or self._spans.may_be_agent(span)):
             return
-        ended = self._spans.read(span, node)
+        ended = self._spans.read(span, node, running_fields(span))
         is_agent = ended.kind == "agent"
         if not is_agent and not node.top:
             return
@@ -242,7 +263,9 @@ class RollupProcessor(SpanProcessor):
             told[a.ROLLUP_SCOPE] = "descendants"
         else:
             told[a.ROLLUP_SCOPE] = "process" if span.parent is not None or totals.AWAY in total else "trace"
-        span.set_attributes(told)
+        set_attributes(span, told)
+        if ended.counts is None:  # else it matters when it ends
+            node.said = ended
 
     def _following(self) -> int:
         return len(self._traces)
@@ -268,6 +291,8 @@ class RollupProcessor(SpanProcessor):
                 del self._traces[trace.key]
             if trace.open:
                 self._keep(trace)
+            else:
+                trace.forget()
 
     def _sweep(self) -> None:
         """Work off what is noted, and drop what was not heard of for long, or is too much."""

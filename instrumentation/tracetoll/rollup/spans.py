@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import SpanKind, StatusCode
@@ -12,7 +13,6 @@ from tracetoll.dialects.words import NAMES_OF_CALLS, OURS
 from tracetoll.pricing import Prices, complete_httpx2
 from tracetoll.reading import count
 from tracetoll.rollup import totals
-from tracetoll.rollup.metrics import Labels
 from tracetoll.rollup.state import Ended
 from tracetoll.usage import NANO
 from tracetoll_semconv import attributes as a
@@ -20,6 +20,7 @@ from tracetoll_semconv import attributes as a
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
+    from tracetoll.dialects.reader import Fields
     from tracetoll.dialects.words import Kind
     from tracetoll.rollup.state import Node
     from tracetoll.rollup.totals import Total
@@ -38,16 +39,19 @@ _REMOTE: Final = {
 }
 _REMOTE_MARK: Final = "tracetoll.remote.inference_call.count"
 _LARGEST_COST: Final = 1e9
+# Properties take four times as long, and two of them are asked of each span.
+_KEPT: Final = attrgetter("_instrumentation_scope", "_status", "_start_time", "_end_time")
 
 
-def _nothing() -> Ended:
+def _nothing(**total: int) -> Ended:
     ended = Ended("none", 0)
-    ended.total = {}
+    ended.total = total
     return ended
 
 
 PLAIN: Final = _nothing()
 """A span that has nothing to say; most have not."""
+_REQUEST: Final = _nothing(**{totals.AWAY: 1})
 
 
 class SpanReader:
@@ -55,71 +59,66 @@ class SpanReader:
 
     def __init__(self) -> None:
         self._reader = Reader(Ended)
+        self._telling = self._reader.telling | {_REMOTE_MARK}
         self.prices: Prices | None = None
         complete_httpx2()
         """Made when they are needed, unless somebody shares theirs."""
 
-    def read(self, span: ReadableSpan, node: Node) -> Ended:
-        """Return what a span says."""
-        fields = _fields(span)
-        scope = _scope_name(span)
-        ended = self._reader.read(scope, fields)
-        if ended is not None:
-            ended.scope = scope
-            self._complete(ended, span, node, fields)
-        elif node.top or _REMOTE_MARK in fields:
-            ended = _nothing()
-        elif span.kind in _OUTGOING and _STORES.isdisjoint(fields):
-            ended = Ended("none", 0)
-            ended.total = {totals.AWAY: 1}
-        else:
-            return PLAIN
-        if _REMOTE_MARK in fields:
-            ended.remote = _remote(fields)
+    def read(self, span: ReadableSpan, node: Node, fields: Fields) -> Ended:
+        """Return what a span says, of which `fields` are the attributes."""
+        told = None
+        if not self._telling.isdisjoint(fields):
+            scope, status, begun, over = _KEPT(span)
+            scope = scope.name if scope is not None else ""
+            told = self._reader.read(scope, fields)
+            if told is not None:
+                told.scope = scope
+                told.started_ns, told.ended_ns = begun or 0, over or 0
+                self._complete(told, node, fields, failed=a.ERROR_TYPE in fields or status.status_code is _ERROR)
+            if _REMOTE_MARK in fields:
+                told = told or _nothing()
+                told.remote = _remote(fields)
         if node.top:
-            ended.labels = Labels.of(span, fields)
-        return ended
+            told = told or _nothing()
+            told.root = span
+        elif told is None:
+            return _REQUEST if span.kind in _OUTGOING and _STORES.isdisjoint(fields) else PLAIN
+        return told
 
     def may_be_agent(self, span: Span) -> bool:
         """Return whether a span that runs is one that gets totals, or does not say yet what it is."""
-        fields = _fields(span)
-        kind = NAMES_OF_CALLS.get(fields.get(a.GEN_AI_OPERATION_NAME, "")) or self._reader.kind(
-            _scope_name(span), fields
+        kind = kind_of(fields_of(span).get(a.GEN_AI_OPERATION_NAME)) or self._reader.kind(
+            _scope_name(span), running_fields(span)
         )
         return kind is None or kind == "agent"
 
     def tells_totals(self, span: Span) -> bool:
         """Return whether a span with nothing below it tells what an agent or another service spent."""
-        fields = _fields(span)
+        fields = running_fields(span)
         return _REMOTE_MARK in fields or self._reader.kind(_scope_name(span), fields) == "agent"
 
-    def kind_at_start(self, span: Span) -> Kind | None:
-        """Return what a span that starts says that it is, by upstream's name of the operation."""
-        return NAMES_OF_CALLS.get(_fields(span).get(a.GEN_AI_OPERATION_NAME, ""))
-
-    def _complete(self, ended: Ended, span: ReadableSpan, node: Node, fields: dict[str, Any]) -> None:
+    def _complete(self, ended: Ended, node: Node, fields: Fields, *, failed: bool) -> None:
         """Add what the emitter's table does not know."""
-        counts = ended.counts
         if node.agent:
             ended.kind = "agent"
         elif ended.kind == "tool" and _is_within(node, fields.get(a.GEN_AI_TOOL_NAME)):
             ended.kind = "none"
-        if counts is not None:
-            if ended.trust < OURS:
-                price = self._price(ended)
-                if price is not None:
-                    ended.cost = price
-            ended.started_ns, ended.ended_ns = span.start_time or 0, span.end_time or 0
-        failed = a.ERROR_TYPE in fields or span.status.status_code is _ERROR
+        if ended.trust < OURS and ended.counts is not None and ended.model is not None:
+            price = self._priced(ended.provider, ended.model, ended.counts)
+            if price is not None:
+                ended.cost = price
         ended.total = totals.of(ended, failed=failed)
 
-    def _price(self, ended: Ended) -> int | None:
+    def _priced(self, provider: str, model: str, counts: Total) -> int | None:
         """Return what we know that somebody else's call costs, in nano-dollars."""
-        if ended.model is None or ended.counts is None:
-            return None
         if self.prices is None:
             self.prices = Prices()
-        return self.prices.price(ended.provider, ended.model, ended.counts)
+        return self.prices.price(provider, model, counts)
+
+
+def kind_of(operation: object) -> Kind | None:
+    """Return what upstream's name of an operation, which is there when a span starts, says that the span is."""
+    return NAMES_OF_CALLS.get(operation) if isinstance(operation, str) else None
 
 
 def _scope_name(span: ReadableSpan) -> str:
@@ -127,11 +126,33 @@ def _scope_name(span: ReadableSpan) -> str:
     return scope.name if scope is not None else ""
 
 
-def _fields(span: ReadableSpan) -> dict[str, Any]:
-    """Return a span's attributes as a plain dictionary, which is read in a tenth of the time."""
+def fields_of(span: ReadableSpan) -> Fields:
+    """Return the dictionary that a span has its attributes in, which is read in a tenth of the time.
+
+    It changes under whoever reads it, until the span has ended.
+    """
     kept: Any = span._attributes  # noqa: SLF001  # the public property makes a proxy whose every read is a call
-    found: dict[str, Any] = kept.copy() if kept is not None else {}
+    try:
+        found: Fields = kept._dict  # noqa: SLF001  # as above
+    except AttributeError:
+        found = dict(kept or {})  # somebody else's span
     return found
+
+
+def is_within_call(node: Node, scope: str) -> bool:
+    """Return whether a span is inside of a call, still open, that a scope tells of: that one settles itself."""
+    up = node.up
+    while up is not None:
+        span = None if up.done else up()
+        if span is not None and span.kind is SpanKind.CLIENT and _scope_name(span) == scope:
+            return True
+        up = up.up
+    return False
+
+
+def running_fields(span: ReadableSpan) -> Fields:
+    """Return the attributes that a span has now."""
+    return fields_of(span).copy()
 
 
 def _is_within(node: Node, tool: object) -> bool:

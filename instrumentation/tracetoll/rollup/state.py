@@ -11,10 +11,12 @@ from opentelemetry.sdk.trace import Span
 from tracetoll.dialects.reader import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from tracetoll.dialects.words import Kind
     from tracetoll.rollup.foreign import Behalf
-    from tracetoll.rollup.metrics import Labels
     from tracetoll.rollup.totals import Total
 
 ENDED_KEPT: Final = 128
@@ -24,6 +26,8 @@ _ANSWERS_KEPT: Final = 5_000
 _NUMBERS_KEPT: Final = 256
 _ALIKE_KEPT: Final = 16
 _SCOPES_KEPT: Final = 100
+
+_NONE: Final[Total] = {}
 
 Numbers = tuple[int, int]
 """A call's tokens of input and of output."""
@@ -36,7 +40,7 @@ class Node(ref[Span]):
     processor's lock.
     """
 
-    __slots__ = ("agent", "below", "call", "done", "hooked", "key", "open", "top", "trace", "up")
+    __slots__ = ("agent", "below", "call", "done", "hooked", "key", "open", "said", "top", "trace", "up")
 
     key: int
     """The span's id."""
@@ -54,6 +58,8 @@ class Node(ref[Span]):
     """Whether the span is a local root: it has no parent that this process knows of."""
     agent: bool
     """Whether the span said at its start that it is an agent; others write over what it says."""
+    said: Ended | None
+    """What the span was found to say when its totals were written; None: it has to be read."""
     call: Ended | None
     """The call that the span has told of, once it has ended; else that of the nearest such span passed above."""
 
@@ -84,20 +90,28 @@ def nearest_open(node: Node | None) -> Node | None:
 class Ended(Told):
     """What a span that has ended tells, and what the roll-up needs beside it."""
 
-    total: Total
-    """What the span itself came to."""
-    remote: Total | None = None
-    """What another process told of itself: never the same as what is below."""
-    scope = ""
-    started_ns = ended_ns = 0
-    labels: Labels | None = None
-    """What the metrics of a trace are told under; None: not a local root."""
-    behalf: Behalf | None = None
-    """On whose behalf somebody else's call was made; None: limits need not hear of it."""
-    where: Node | None
-    """The span below which a call was counted first, once it is."""
-    scopes: set[str] | None = None
-    """The instrumentation scopes that have told of the same call, if more than one."""
+    __slots__ = ("behalf", "ended_ns", "remote", "root", "scope", "scopes", "started_ns", "total", "where")
+
+    def __init__(self, kind: Kind, trust: int) -> None:
+        # Not by super().__init__(): there is one of these per call, and it takes as long as all that is here.
+        self.kind, self.trust = kind, trust
+        self.counts = self.cost = self.answer = self.model = None
+        self.provider = ""
+        self.refused = self.missing = False
+        self.total: Total = _NONE
+        """What the span itself came to."""
+        self.remote: Total | None = None
+        """What another process told of itself: never the same as what is below."""
+        self.scope = ""
+        self.started_ns = self.ended_ns = 0
+        self.root: ReadableSpan | None = None
+        """The span itself, if it is a local root: the metrics of its trace are told under what it says."""
+        self.behalf: Behalf | None = None
+        """On whose behalf somebody else's call was made; None: limits need not hear of it."""
+        self.where: Node | None = None
+        """The span below which a call was counted first, once it is."""
+        self.scopes: set[str] | None = None
+        """The instrumentation scopes that have told of the same call, if more than one."""
 
 
 class Trace:
@@ -124,20 +138,18 @@ class Trace:
         self._older_ended: dict[int, Node | None] = {}
         self._answers: dict[str, Ended] = {}
         self._older_answers: dict[str, Ended] = {}
-        self._calls: dict[Numbers, deque[Ended]] = {}
-        self._older_calls: dict[Numbers, deque[Ended]] = {}
+        self._calls: dict[Numbers, Ended | deque[Ended]] = {}
+        self._older_calls: dict[Numbers, Ended | deque[Ended]] = {}
         self.scopes: set[str] = set()
         """The instrumentation scopes that have told of calls."""
 
-    def nearest_to(self, key: int, *, remote: bool) -> Node | None:
-        """Return the span of a key, or the nearest ancestor of it that is open; None: there is none.
+    def above(self, key: int, *, remote: bool) -> Node | None:
+        """Return the nearest ancestor that is open of a span that is not, by its key; None: there is none.
 
         A parent that ended long ago is forgotten; the local root stands in for it. A `remote` one may be of this
         process, if a context was serialised here and read again.
         """
-        found = self.open.get(key)
-        if found is not None:
-            return found
+        found = None
         if key in self.ended:
             found = self.ended[key]
         elif key in self._older_ended:
@@ -148,36 +160,46 @@ class Trace:
             found = found.up
         return found
 
-    def end(self, key: int) -> Node | None:
-        """Return the node of a span that ends; None: it is not followed."""
-        node = self.open.pop(key, None)
-        if node is not None:
-            self.ended[key] = node.up
-        return node
-
     def turn_ended(self) -> None:
         """Start a new generation of ended spans."""
         self._older_ended, self.ended = self.ended, {}
+
+    def forget(self) -> None:
+        """Forget what has ended: it refers back to here, and all of it would wait for the garbage collector."""
+        if self.root is not None and self.root.done:
+            self.root = None
+        self.ended, self._older_ended = {}, {}
+        self._answers, self._older_answers = {}, {}
+        self._calls, self._older_calls = {}, {}
 
     def counted(self, answer: str) -> Ended | None:
         """Return what has been counted of an answer."""
         return self._answers.get(answer) or self._older_answers.get(answer)
 
-    def alike(self, numbers: Numbers) -> Iterable[Ended]:
-        """Return the latest calls that used just as much."""
-        return (*self._calls.get(numbers, ()), *self._older_calls.get(numbers, ()))
+    def alike(self, numbers: Numbers) -> Iterator[Ended]:
+        """Yield the latest calls that used just as much."""
+        for calls in (self._calls, self._older_calls):
+            same = calls.get(numbers)
+            if isinstance(same, deque):
+                yield from same
+            elif same is not None:
+                yield same
 
     def count(self, call: Ended, numbers: Numbers) -> None:
         """Remember what has been counted of a call."""
-        self.name_answer(call)
+        if call.answer is not None:
+            self.name_answer(call)
         if len(self.scopes) < _SCOPES_KEPT:
             self.scopes.add(call.scope)
         same = self._calls.get(numbers)
         if same is None:
             if len(self._calls) >= _NUMBERS_KEPT:
                 self._older_calls, self._calls = self._calls, {}
-            same = self._calls[numbers] = deque(maxlen=_ALIKE_KEPT)
-        same.append(call)
+            self._calls[numbers] = call  # calls that used just as much are few
+        elif isinstance(same, deque):
+            same.append(call)
+        else:
+            self._calls[numbers] = deque((same, call), _ALIKE_KEPT)
 
     def name_answer(self, call: Ended) -> None:
         """Remember a call by the id of its answer."""

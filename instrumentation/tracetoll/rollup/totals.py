@@ -48,18 +48,19 @@ _AMOUNTS: Final = frozenset((*u.COUNTS, COST))
 _ATTRIBUTES: Final = {
     name: f"{PREFIX}.rollup.{name}" for name in (*u.COUNTS, *_COUNTED) if name != u.AUDIO_MILLISECONDS
 }
-_ALWAYS: Final = (INPUT, OUTPUT, CALLS)
+_INPUT, _OUTPUT, _CALLS = (_ATTRIBUTES.pop(name) for name in (INPUT, OUTPUT, CALLS))  # always told
 
 
 def of(told: Told, *, failed: bool) -> Total:
-    """Return what a span itself came to."""
+    """Return what a span itself came to; what it has counted becomes a part of it."""
     kind, counts = told.kind, told.counts
     is_call = kind in CALL_KINDS
     if is_call and told.refused:
         return {REFUSED: 1}
-    found: Total = {}
-    if counts is not None:
-        found = dict(counts)
+    if counts is None:
+        found: Total = {}
+    else:
+        found = counts
         if told.cost is not None:
             found[COST] = told.cost
         else:
@@ -82,9 +83,9 @@ def of(told: Told, *, failed: bool) -> Total:
 def add(total: Total, other: Mapping[str, int]) -> None:
     """Add a sibling's total, in place."""
     for name, amount in other.items():
-        if name in total:
+        try:
             total[name] += amount
-        else:
+        except KeyError:
             total[name] = amount
 
 
@@ -164,12 +165,11 @@ def larger(one: Mapping[str, int], other: Mapping[str, int]) -> Total:
 
 def attributes(total: Mapping[str, int]) -> dict[str, Any]:
     """Return how a total is told on a span."""
-    found: dict[str, Any] = {_ATTRIBUTES[name]: total.get(name, 0) for name in _ALWAYS}
+    into, out = total.get(INPUT, 0), total.get(OUTPUT, 0)
+    found: dict[str, Any] = {_INPUT: into, _OUTPUT: out, _CALLS: total.get(CALLS, 0), a.ROLLUP_TOTAL_TOKENS: into + out}
     for name, amount in total.items():
-        attribute = _ATTRIBUTES.get(name)
-        if attribute is not None and amount > 0:
-            found[attribute] = amount
-    found[a.ROLLUP_TOTAL_TOKENS] = total.get(INPUT, 0) + total.get(OUTPUT, 0)
+        if amount > 0 and name in _ATTRIBUTES:
+            found[_ATTRIBUTES[name]] = amount
     if COST in total:
         found[a.ROLLUP_COST_AMOUNT] = total[COST] / NANO
         found[a.ROLLUP_COST_CURRENCY] = "USD"

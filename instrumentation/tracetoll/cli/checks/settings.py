@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll.cli.checks.section import Section, warnings_of
 from tracetoll.config import Settings, read_settings
-from tracetoll.instrumentor import PROVIDERS
+from tracetoll.providers.found import found_providers
 from tracetoll.safety import RAISE_FAULTS_VARIABLE
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ def check_settings(environment: Mapping[str, str] | None = None) -> Section:
         source = "default (the variable is wrong)" if variable in wrong else "variable" if given else "default"
         section.rows.append((variable, source, shown))
     section.attention += [
-        f"{variables['providers']} names {name!r}, which is no provider; known are {', '.join(PROVIDERS)}"
+        f"{variables['providers']} names {name!r}, which is no provider; known are {', '.join(found_providers())}"
         for name in settings.providers
-        if name not in PROVIDERS
+        if name not in found_providers()
     ]
     known = {*variables.values(), *_OTHERS}
     for variable in sorted(environment):

@@ -1,0 +1,181 @@
+"""Streams that are objects of an SDK's own, with `__next__` or `__anext__`: the application gets the very same object.
+
+Their classes are patched; what belongs to one stream stands on the object itself, so that it goes away with it.
+"""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from tracetoll.call import current_call
+from tracetoll.reading import view
+from tracetoll.streams import AsyncTap, SyncTap, event_reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracetoll.call import Call
+    from tracetoll.providers.waists import Event
+
+_TAPPED: Final = "_tracetoll_tapped"
+_PATCHED: Final = "_tracetoll_patched"
+
+
+def tap_in_place(call: Call, stream: Any, event: Event | None, *, said_elsewhere: bool) -> None:
+    """Have the elements of a stream read; with `said_elsewhere`, what they are made of is read (`provider_said`)."""
+    tapped = _Tapped(call, stream, _without_usage(call) if said_elsewhere else event)
+    if said_elsewhere:
+        read = event_reader(call)
+        call.reader = read if event is None else lambda said: read(event(said))
+    for name in METHODS:
+        owner = next((kind for kind in type(stream).__mro__ if name in vars(kind)), None)
+        # A class that is made anew for every stream is nobody else's; the others are patched when they are imported.
+        if owner is not None and not hasattr(vars(owner)[name], _PATCHED):
+            setattr(owner, name, METHODS[name](vars(owner)[name]))
+    stream.__dict__[_TAPPED] = tapped
+
+
+def provider_said(event: object) -> None:
+    """Take what a provider said, from which the SDK makes an element of the stream that is being asked for one."""
+    call = current_call.get()
+    if call is not None and call.reader is not None and event is not None:
+        call.reader(event)
+
+
+class _Tapped:
+    """What is ours of one stream. It must not keep the stream."""
+
+    def __init__(self, call: Call, stream: Any, event: Event | None) -> None:
+        self.call = call
+        self.source = _Source(call, stream)
+        self._taps: dict[type[SyncTap | AsyncTap], Any] = {}
+        self._event = event
+
+    def tap(self, kind: type[SyncTap | AsyncTap]) -> Any:
+        """Return the tap that the elements go through."""
+        found = self._taps.get(kind)
+        if found is None:
+            found = self._taps[kind] = kind(self.source, self.call, self._event)
+        return found
+
+    def __del__(self) -> None:
+        self.call.close_safely("abandoned")
+
+
+class _Source:
+    """The stream without us, as an iterator."""
+
+    def __init__(self, call: Call, stream: Any) -> None:
+        self._call = call
+        self._stream = weakref.ref(stream)
+        self.original: Callable[[Any], Any] = type(stream)
+
+    def __iter__(self) -> _Source:
+        return self
+
+    def __aiter__(self) -> _Source:
+        return self
+
+    def __next__(self) -> Any:
+        # What the SDK asks meanwhile, perhaps another one, is a part of this call.
+        outer = current_call.set(self._call)
+        try:
+            return self.original(self._stream())
+        finally:
+            current_call.reset(outer)
+
+    async def __anext__(self) -> Any:
+        outer = current_call.set(self._call)
+        try:
+            return await self.original(self._stream())
+        finally:
+            current_call.reset(outer)
+
+    def close(self) -> None:
+        """Close the stream."""
+        stream: Any = self._stream()
+        if hasattr(stream, "close"):
+            stream.close()
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        stream: Any = self._stream()
+        if hasattr(stream, "aclose"):
+            await stream.aclose()
+
+
+def _without_usage(call: Call) -> Event:
+    """Return what reads an element but for the places where usage stands."""
+    usage = {where[0] for where in call.surface.answer.usage if where}
+
+    def event(of: object) -> object:
+        return {name: value for name, value in view(of).items() if name not in usage}
+
+    return event
+
+
+def _tapped(stream: Any) -> _Tapped | None:
+    """Return what is ours of a stream; None where it is none of ours, or is being asked by us."""
+    found: _Tapped | None = stream.__dict__.get(_TAPPED)
+    return None if found is None or found.call.running else found
+
+
+def _next(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    @functools.wraps(original)
+    def wrapper(stream: Any) -> Any:
+        tapped = _tapped(stream)
+        if tapped is None:
+            return original(stream)
+        tapped.source.original = original
+        return next(tapped.tap(SyncTap))
+
+    return _marked(wrapper)
+
+
+def _anext(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    @functools.wraps(original)
+    async def wrapper(stream: Any) -> Any:
+        tapped = _tapped(stream)
+        if tapped is None:
+            return await original(stream)
+        tapped.source.original = original
+        return await anext(tapped.tap(AsyncTap))
+
+    return _marked(wrapper)
+
+
+def _close(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    @functools.wraps(original)
+    def wrapper(stream: Any) -> Any:
+        try:
+            return original(stream)
+        finally:
+            tapped = _tapped(stream)
+            if tapped is not None:
+                tapped.call.close_safely("closed")
+
+    return _marked(wrapper)
+
+
+def _aclose(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    @functools.wraps(original)
+    async def wrapper(stream: Any) -> Any:
+        try:
+            return await original(stream)
+        finally:
+            tapped = _tapped(stream)
+            if tapped is not None:
+                tapped.call.close_safely("closed")
+
+    return _marked(wrapper)
+
+
+def _marked(wrapper: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    setattr(wrapper, _PATCHED, True)
+    return wrapper
+
+
+METHODS: Final = {"__next__": _next, "__anext__": _anext, "close": _close, "aclose": _aclose}
+"""How each method of a stream's class is wrapped."""

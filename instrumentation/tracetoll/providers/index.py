@@ -1,0 +1,66 @@
+"""The provider SDKs that are known: what announces them, and which versions are counted.
+
+A provider's file is imported when its SDK is, so that an application pays for what it uses only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENTRY_POINTS: Final = "tracetoll_provider"
+"""The group in which other packages announce providers; an entry's name is the SDK's module, its value has SEAMS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sdk:
+    """A provider's SDK: its distribution, the oldest version that is counted, the newest major version known.
+
+    `modules`: the import of any of these brings the provider's file in.
+    """
+
+    distribution: str
+    oldest: tuple[int, ...]
+    newest_major: int
+    modules: tuple[str, ...]
+
+
+KNOWN: Final[Mapping[str, Sdk]] = {
+    "openai": Sdk("openai", (1, 40), 3, ("openai",)),
+    "anthropic": Sdk("anthropic", (0, 34), 2, ("anthropic",)),
+    "bedrock": Sdk("botocore", (1, 35), 1, ("botocore.client",)),
+    "groq": Sdk("groq", (0, 9), 1, ("groq",)),
+    "together": Sdk("together", (1, 0), 3, ("together",)),
+    "writer": Sdk("writer-sdk", (1, 2), 3, ("writerai",)),
+    "cerebras": Sdk("cerebras-cloud-sdk", (1, 0), 1, ("cerebras.cloud.sdk",)),
+    "fireworks": Sdk("fireworks-ai", (1, 0), 1, ("fireworks",)),
+    "perplexity": Sdk("perplexityai", (0, 10), 0, ("perplexity",)),
+    "portkey": Sdk("portkey-ai", (1, 10), 2, ("portkey_ai",)),
+    "google_genai": Sdk("google-genai", (1, 0), 3, ("google.genai",)),
+    "azure_ai_inference": Sdk("azure-ai-inference", (1, 0), 1, ("azure.ai.inference",)),
+    "replicate": Sdk("replicate", (1, 0), 1, ("replicate",)),
+    "ai21": Sdk("ai21", (3, 0), 4, ("ai21",)),
+    "xai_sdk": Sdk("xai-sdk", (1, 0), 1, ("xai_sdk",)),
+    "huggingface_hub": Sdk("huggingface-hub", (0, 30), 2, ("huggingface_hub.inference._client",)),
+    "litellm": Sdk("litellm", (1, 60), 1, ("litellm",)),
+    "mistral": Sdk(
+        "mistralai",
+        (1, 0),
+        3,
+        # Since 2 `mistralai` is a namespace only, so it is the modules themselves that announce it.
+        (
+            "mistralai.basesdk",
+            "mistralai_azure.basesdk",
+            "mistralai_gcp.basesdk",
+            "mistralai.client.basesdk",
+            "mistralai.azure.client.basesdk",
+            "mistralai.gcp.client.basesdk",
+        ),
+    ),
+    "cohere": Sdk("cohere", (5, 18), 7, ("cohere",)),
+    "ollama": Sdk("ollama", (0, 4), 0, ("ollama",)),
+    "voyage": Sdk("voyageai", (0, 3, 7), 0, ("voyageai",)),
+}

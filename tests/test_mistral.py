@@ -1,0 +1,96 @@
+"""What is particular to mistralai: spans of its own, and its clients for Azure and Vertex AI."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from surfaces import MESSAGES, Case, both, cases, each, inside, run
+from surfaces.sdks.mistral import CHAT, CONVERSATION, HOME
+from surfaces.ways import major
+
+from tracetoll import Limit, limits
+from tracetoll.local_provider import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Telemetry
+
+    from tracetoll.local_provider import LocalProvider
+
+HTTP = "httpx2" if major("mistralai") >= 3 else "httpx"
+own_spans = pytest.mark.skipif(HOME == "mistralai", reason="mistralai 1 has no spans of its own")
+
+
+@own_spans
+@pytest.mark.parametrize("case", cases((CHAT,), both("whole", "stream")))
+def test_a_call_that_the_sdk_tells_of_too_counts_once(
+    case: Case, provider: LocalProvider, instrument: Callable[..., Telemetry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telemetry = instrument(limits=[Limit(10**6, "tokens", per="process")])
+    otel = importlib.import_module("opentelemetry.trace")
+    monkeypatch.setattr(otel, "get_tracer_provider", lambda: telemetry.tracer_provider)
+    monkeypatch.setenv("MISTRAL_SDK_TELEMETRY", "global")
+
+    async def use() -> Any:
+        async with inside(case.client(provider.url)) as of:
+            with limits() as spend:
+                answer = await case.answer(of)
+                if case.streamed:
+                    async for _ in each(answer):
+                        pass
+            return spend
+
+    spend = run(use(), asynchronous=case.asynchronous)
+
+    theirs = [span for span in telemetry.spans if span.instrumentation_scope.name != "tracetoll"]
+    ours = [span for span in telemetry.spans if span not in theirs]
+    if not theirs:
+        pytest.skip("this version of mistralai has no spans of its own")
+    assert 1 == len(ours)
+    assert provider.handed_out.input_tokens == spend.usage.input_tokens
+    assert provider.handed_out.output_tokens == (ours[0].attributes or {})["gen_ai.usage.output_tokens"]
+
+
+@pytest.mark.parametrize("module", ["mistralai.azure.client", "mistralai_azure"])
+def test_the_client_for_azure_is_counted(module: str, provider: LocalProvider, instrumented: Telemetry) -> None:
+    try:
+        sdk = importlib.import_module(module)
+    except ImportError:
+        pytest.skip(f"this version of mistralai has no {module}")
+    options = {"azure_api_key": "none", "azure_endpoint": f"{provider.url}/mistral/v1"}
+    if module != "mistralai_azure":
+        options = {"api_key": "none", "server_url": f"{provider.url}/mistral/v1"}
+
+    with contextlib.closing(importlib.import_module(HTTP).Client()) as http:
+        of = sdk.MistralAzure(**options, client=http)
+        of.chat.complete(model="mistral-small-2503", messages=MESSAGES)
+
+    assert provider.handed_out.output_tokens == instrumented.told()["gen_ai.usage.output_tokens"]
+
+
+@pytest.mark.parametrize("case", cases((CONVERSATION,), both("whole", "stream")))
+def test_what_connectors_bring_into_a_conversation_is_input(
+    case: Case, provider: LocalProvider, instrumented: Telemetry
+) -> None:
+    case.ask(provider.url)
+
+    told = instrumented.told()
+    assert 120 == told["tracetoll.usage.tool_use.input_tokens"]
+    assert provider.handed_out.input_tokens == told["gen_ai.usage.input_tokens"]
+    assert told["gen_ai.conversation.id"].startswith("conv_")
+
+
+@pytest.mark.parametrize("case", cases((CHAT,), both("whole")))
+def test_the_type_of_an_error_is_told(case: Case, provider: LocalProvider, instrumented: Telemetry) -> None:
+    provider.enqueue(Reply(401, json={"detail": "Unauthorized"}))
+    provider.enqueue(Reply(422, json={"detail": [{"loc": ["body"], "msg": "no", "type": "missing"}]}))
+    provider.enqueue(Reply(400, json={"object": "error", "message": "No such model", "type": "invalid_model"}))
+
+    for _ in range(3):
+        case.ask(provider.url)
+
+    assert ["401", "422", "invalid_model"] == [(span.attributes or {})["error.type"] for span in instrumented.spans]
