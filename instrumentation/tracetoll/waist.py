@@ -6,6 +6,7 @@ What is particular to an SDK is said in its provider file, in the words of `trac
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -201,14 +202,26 @@ class WaistSeam:
     # --- attempts, and the HTTP response -----------------------------------------------------
 
     def _wrap_attempt(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.iscoroutinefunction(original):
+            # Whoever tries again, such as tenacity, looks at what the function is.
+            @functools.wraps(original)
+            async def trying_async(*args: Any, **kwargs: Any) -> Any:
+                self._tries()
+                return await original(*args, **kwargs)
+
+            return trying_async
+
         @functools.wraps(original)
         def trying(*args: Any, **kwargs: Any) -> Any:
-            call = current_call.get()
-            if call is not None and self.switch.on:
-                call.tries()
+            self._tries()
             return original(*args, **kwargs)
 
         return trying
+
+    def _tries(self) -> None:
+        call = current_call.get()
+        if call is not None and self.switch.on:
+            call.tries()
 
     def _wrap_response(self, response: Response, original: Callable[..., Any]) -> Callable[..., Any]:
         if response.function.asynchronous:
