@@ -6,6 +6,7 @@ What is particular to an SDK is said in its provider file, in the words of `trac
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
@@ -71,7 +72,7 @@ class WaistSeam:
             yield from ((place, functools.partial(closing, waist.tap.at)) for place in waist.tap.closes)
         yield from ((place, functools.partial(QuietTracer, self.switch)) for place in waist.own_tracers)
         for function in waist.attempts:
-            yield function.at, functools.partial(self._wrap_attempt, function)
+            yield function.at, self._wrap_attempt
         if waist.handed is not None:
             hand = functools.partial(handing_on, waist.handed.options, self.switch)
             yield from ((function.at, hand) for function in waist.handed.functions)
@@ -218,8 +219,9 @@ class WaistSeam:
 
     # --- attempts, and the HTTP response -----------------------------------------------------
 
-    def _wrap_attempt(self, function: Function, original: Callable[..., Any]) -> Callable[..., Any]:
-        if function.asynchronous:
+    def _wrap_attempt(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.iscoroutinefunction(original):
+            # Whoever tries again, such as tenacity, looks at what the function is.
 
             @functools.wraps(original)
             async def trying_async(*args: Any, **kwargs: Any) -> Any:

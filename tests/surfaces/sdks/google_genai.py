@@ -51,7 +51,7 @@ SDK = Sdk(
     provider="gcp.gemini",
     patched=(
         *(CLIENT + name for name in ("request", "async_request", "request_streamed", "async_request_streamed")),
-        *(CLIENT + name for name in ("_request", "_async_request")),
+        *(CLIENT + name for name in ("_request", "_async_request", "_request_once", "_async_request_once")),
         "google.genai.models:AsyncModels.generate_content_stream",
         "google.genai.chats:AsyncChat.send_message_stream",
     ),
