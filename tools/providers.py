@@ -86,7 +86,10 @@ def surfaces(seams: Iterable[Any]) -> Iterator[tuple[str, Surface]]:
     """Yield the surfaces of a provider file, by what is asked."""
     for seam in seams:
         if isinstance(seam, Observed):
-            yield from ((f"{seam.classes[0]}: `{event}`", surface) for event, (_, surface) in seam.answers.items())
+            yield from (
+                (f"{(*seam.classes, seam.method)[0]}: `{event}`", surface)
+                for event, (_, surface) in seam.answers.items()
+            )
         else:
             yield from ((f"`{key}`", surface) for key, surface in seam.surfaces.items())
 

@@ -315,20 +315,24 @@ class Stainless:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Observed:
-    """A method of an SDK that returns events of a connection; some of them are answers (see `answers`).
+    """A method of an SDK that events of a connection pass through; some of them are answers (see `answers`).
 
-    `modules` are tried in turn: the place has moved between versions. `answers` maps an event's `type` to
-    where in it the answer stands, and the answer's surface; `models` does so for the model in use, which
-    the provider tells once.
+    `modules` are tried in turn: the place has moved between versions. Without `classes`, `method` is a function of
+    these modules. An event is what the method returns, or the last argument it is given, as `reads` says. `answers`
+    maps an event's `type` to where in it the answer stands, and the answer's surface; `models` does so for the model
+    in use, which the provider tells once: per connection, or per `session`, where an event tells that it belongs to
+    one.
     """
 
     name: str
     modules: tuple[str, ...]
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = ()
     method: str
     provider: str
     answers: Mapping[str, tuple[Path, Surface]]
     models: Mapping[str, Path] = field(default_factory=dict)
+    reads: Literal["result", "argument"] = "result"
+    session: Path = ()
 
 
 Seam = Stainless | Observed
