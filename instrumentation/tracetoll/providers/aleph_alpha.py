@@ -35,13 +35,13 @@ CLIENT: Final = "aleph_alpha_client.aleph_alpha_client:"
 API: Final = Waist(
     name="aleph_alpha",
     provider="aleph_alpha",
+    key=paths("endpoint"),
+    base_url=("self", "host"),
+    body=Body(at=("request",), model=("model",)),
     functions=(
         Function(at=CLIENT + "Client._post_request"),
         Function(at=CLIENT + "AsyncClient._post_request", asynchronous=True),
     ),
-    key=paths("endpoint"),
-    body=Body(at=("request",), model=("model",)),
-    base_url=("self", "host"),
     surfaces={
         "complete": asking(
             "text_completion",

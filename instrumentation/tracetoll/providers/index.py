@@ -58,5 +58,6 @@ KNOWN: Final[Mapping[str, Sdk]] = {
     "premai": Sdk("premai", (0, 16), 0, ("premai",)),
     "letta": Sdk("letta-client", (1, 0), 1, ("letta_client",)),
     "aleph_alpha": Sdk("aleph-alpha-client", (11, 0), 11, ("aleph_alpha_client",)),
+    "oci": Sdk("oci", (2, 140), 2, ("oci.generative_ai_inference",)),
     "voyage": Sdk("voyageai", (0, 3, 7), 0, ("voyageai",)),
 }
