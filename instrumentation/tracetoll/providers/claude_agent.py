@@ -2,7 +2,7 @@
 
 Sources: the SDK's `types` (ResultMessage, SystemInitData; 0.2.188), what the program in it sent while a local server
 answered it. `usage` of a result is that turn's. `total_cost_usd` and `modelUsage` are sums over a session, which a
-resumed session may bring along or begin anew, so no turn's part can be told from them: we price the turn's tokens. The
+resumed session may bring along, so no turn's part can be told from them: we price the turn's tokens. The
 usage of an assistant message is the one at its beginning, whose output is a placeholder.
 """
 
