@@ -86,7 +86,10 @@ def surfaces(seams: Iterable[Any]) -> Iterator[tuple[str, Surface]]:
     """Yield the surfaces of a provider file, by what is asked."""
     for seam in seams:
         if isinstance(seam, Observed):
-            yield from ((f"{seam.classes[0]}: `{event}`", surface) for event, (_, surface) in seam.answers.items())
+            yield from (
+                (f"{(*seam.classes, seam.method)[0]}: `{event}`", surface)
+                for event, (_, surface) in seam.answers.items()
+            )
         else:
             yield from ((f"`{key}`", surface) for key, surface in seam.surfaces.items())
             for key, families in getattr(seam, "families", {}).items():
@@ -130,6 +133,13 @@ def versions(sdk: Sdk) -> str:
     return ", ".join(dict.fromkeys(pinned))
 
 
+def _tested(sdk: Sdk) -> str:
+    pinned = versions(sdk)
+    if pinned:
+        return f"tested with {pinned}"
+    return "in no environment of the tests: what is told here was tried by hand, with the oldest version named"
+
+
 def section(name: str, sdk: Sdk) -> str:
     """Return the part of the page about one SDK."""
     module = importlib.import_module(f"tracetoll.providers.{name}")
@@ -138,7 +148,7 @@ def section(name: str, sdk: Sdk) -> str:
     head = [
         f"### {sdk.distribution}",
         "",
-        f"From {oldest} to {sdk.newest_major}.x; tested with {versions(sdk) or 'the version that the examples pin'}.",
+        f"From {oldest} to {sdk.newest_major}.x; {_tested(sdk)}.",
         "",
         *(f"- {note}" for note in notes),
         *([""] if notes else []),

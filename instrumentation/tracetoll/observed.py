@@ -1,8 +1,12 @@
-"""The seam of long-lived connections: events that an SDK hands out, some of which are whole answers."""
+"""The seam of events that an SDK hands out, some of which are whole answers.
+
+They come in over a connection that lives on, or from a process that asks for us.
+"""
 
 from __future__ import annotations
 
 import functools
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
@@ -20,10 +24,11 @@ if TYPE_CHECKING:
     from tracetoll.providers.words import Observed
 
 _OBSERVING: Final = contained("observing an event")
+_SESSIONS_KEPT: Final = 1024
 
 
 class ObservedSeam:
-    """Patches a method that returns events, and makes a call of each that is an answer."""
+    """Patches what events pass through, and makes a call of each that is an answer."""
 
     def __init__(self, seam: Observed, engine: Engine, switch: Switch) -> None:
         self.seam = seam
@@ -32,11 +37,14 @@ class ObservedSeam:
         self._target = Target(seam.provider, None, None)
         self._models: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
         self._asked: ContextVar[str | None] = ContextVar("tracetoll_asked_model", default=None)
+        self._named: dict[str, str] = {}
 
     def install(self, patches: Patches) -> None:
         """Patch the SDK when it is imported, wherever this version has the classes."""
 
         def patch(module: ModuleType) -> None:
+            if not self.seam.classes:
+                patches.replace(module, self.seam.method, self._wrap)
             for name in self.seam.classes:
                 owner = getattr(module, name, None)
                 if owner is not None and owner.__module__ == module.__name__:
@@ -71,13 +79,18 @@ class ObservedSeam:
     def _wrap(self, method: Callable[..., Any]) -> Callable[..., Any]:
         if self.seam.asynchronous:
             return self._wrap_async(method)
+        given = self.seam.reads == "argument"
 
         @functools.wraps(method)
-        def wrapper(connection: Any, *args: Any, **kwargs: Any) -> Any:
-            event = method(connection, *args, **kwargs)
-            if self.switch.on:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            # Seen before it is worked on, in the context that it is worked on in.
+            if given and self.switch.on:
                 with _OBSERVING:
-                    self._observe(connection, event)
+                    self._observe(args[0], args[-1] if not kwargs else next(iter(kwargs.values())))
+            event = method(*args, **kwargs)
+            if not given and self.switch.on:
+                with _OBSERVING:
+                    self._observe(args[0], event)
             return event
 
         return wrapper
@@ -101,8 +114,25 @@ class ObservedSeam:
         if kind in self.seam.models:
             model = text(dig(event, self.seam.models[kind]))
             if model is not None:
-                self._models[connection] = model
+                self._knows(connection, event, model)
         elif kind in self.seam.answers:
             where, surface = self.seam.answers[kind]
             answer = dig(event, where) if where else event
-            self.engine.past_call(surface, self._target, answer, self._models.get(connection))
+            self.engine.past_call(surface, self._target, answer, self._model(connection, event))
+
+    def _knows(self, connection: Any, event: object, model: str) -> None:
+        if not self.seam.session:
+            self._models[connection] = model
+            return
+        session = text(dig(event, self.seam.session))
+        if session is not None:
+            self._named.pop(session, None)
+            self._named[session] = model
+            if len(self._named) > _SESSIONS_KEPT:
+                with suppress(StopIteration, KeyError, RuntimeError):  # another thread's turn
+                    del self._named[next(iter(self._named))]
+
+    def _model(self, connection: Any, event: object) -> str | None:
+        if self.seam.session:
+            return self._named.get(text(dig(event, self.seam.session)) or "")
+        return self._models.get(connection) if self.seam.classes else None

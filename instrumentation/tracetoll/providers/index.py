@@ -62,5 +62,16 @@ KNOWN: Final[Mapping[str, Sdk]] = {
     ),
     "cohere": Sdk("cohere", (5, 18), 7, ("cohere",)),
     "ollama": Sdk("ollama", (0, 4), 0, ("ollama",)),
+    # `agents` is everybody's name, so it is the modules themselves that announce it.
+    "openai_agents": Sdk(
+        "openai-agents", (0, 24), 0, ("agents.realtime.openai_realtime", "agents.models.openai_responses")
+    ),
+    "claude_agent": Sdk("claude-agent-sdk", (0, 2, 188), 0, ("claude_agent_sdk",)),
+    "sarvam": Sdk("sarvamai", (0, 1, 39), 0, ("sarvamai",)),
+    "reka": Sdk("reka-api", (3, 2), 3, ("reka",)),
+    "premai": Sdk("premai", (0, 18), 0, ("premai",)),
+    "letta": Sdk("letta-client", (1, 12), 1, ("letta_client",)),
+    "aleph_alpha": Sdk("aleph-alpha-client", (11, 5), 11, ("aleph_alpha_client",)),
+    "oci": Sdk("oci", (2, 189), 2, ("oci.generative_ai_inference",)),
     "voyage": Sdk("voyageai", (0, 3, 7), 0, ("voyageai",)),
 }

@@ -361,18 +361,20 @@ class Stainless:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Observed:
-    """A method of an SDK that returns events of a connection; some of them are answers (see `answers`).
+    """A method of an SDK that events of a connection pass through; some of them are answers (see `answers`).
 
-    `modules` are tried in turn: the place has moved between versions. `answers` maps an event's `type` to
-    where in it the answer stands, and the answer's surface; `models` does so for the model in use, which
-    the provider tells once. Not `typed`: events have no type, and `answers` maps a field that only such an event has.
-    `connects` is a method of the same modules, "Class.method", whose argument `model` names the model of the
-    connections that are made in its context, where the provider does not tell it.
+    `modules` are tried in turn: the place has moved between versions. Without `classes`, `method` is a function of
+    these modules. An event is what the method returns, or the last argument it is given, as `reads` says. `answers`
+    maps an event's `type` to where in it the answer stands, and the answer's surface; `models` does so for the model
+    in use, which the provider tells once: per connection, or per `session`, where an event tells that it belongs to
+    one. Not `typed`: events have no type, and `answers` maps a field that only such an event has. `connects` is a
+    method of the same modules, "Class.method", whose argument `model` names the model of the connections that are
+    made in its context, where the provider does not tell it.
     """
 
     name: str
     modules: tuple[str, ...]
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = ()
     method: str
     provider: str
     answers: Mapping[str, tuple[Path, Surface]]
@@ -380,6 +382,8 @@ class Observed:
     asynchronous: bool = False
     typed: bool = True
     connects: str = ""
+    reads: Literal["result", "argument"] = "result"
+    session: Path = ()
 
 
 Seam = Stainless | Observed
