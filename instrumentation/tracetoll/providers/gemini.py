@@ -15,6 +15,7 @@ from tracetoll.providers.words import (
     Choices,
     Events,
     Surface,
+    as_count,
     as_float,
     as_int,
     as_output_type,
@@ -69,7 +70,7 @@ CONFIG: Final[dict[str, Any]] = {
     "maxOutputTokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_int),
     "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
     "topP": (a.GEN_AI_REQUEST_TOP_P, as_float),
-    "topK": (a.GEN_AI_REQUEST_TOP_K, as_int),
+    "topK": (a.GEN_AI_REQUEST_TOP_K, as_count),  # google-genai sends a float
     "stopSequences": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
     "seed": (a.GEN_AI_REQUEST_SEED, as_int),
     "frequencyPenalty": (a.GEN_AI_REQUEST_FREQUENCY_PENALTY, as_float),
