@@ -82,7 +82,7 @@ _ASKED: Final[Mapping[str, tuple[str, Convert]]] = {
     "max_tokens": (a.GEN_AI_REQUEST_MAX_TOKENS, as_count),
     "temperature": (a.GEN_AI_REQUEST_TEMPERATURE, as_float),
     "top_p": (a.GEN_AI_REQUEST_TOP_P, as_float),
-    "top_k": (a.GEN_AI_REQUEST_TOP_K, as_int),
+    "top_k": (a.GEN_AI_REQUEST_TOP_K, as_count),
     "stop": (a.GEN_AI_REQUEST_STOP_SEQUENCES, as_texts),
     "seed": (a.GEN_AI_REQUEST_SEED, as_int),
     "frequency_penalty": (a.GEN_AI_REQUEST_FREQUENCY_PENALTY, as_float),

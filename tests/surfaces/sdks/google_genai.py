@@ -23,7 +23,10 @@ def google(**settings: Any) -> Callable[..., Any]:
 
     def make(url: str, use_async: bool, **options: Any) -> Any:  # `Sdk.client` says so
         genai = importlib.import_module("google.genai")
-        plain = genai.Client(**settings, http_options={"base_url": url, "api_version": "v1beta", **options})
+        plain = genai.Client(
+            **settings,
+            http_options={"base_url": url, "api_version": "v1beta", "retry_options": {"attempts": 1}, **options},
+        )
         return _entered_async(plain) if use_async else _entered(plain)
 
     return make

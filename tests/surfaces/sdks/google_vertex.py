@@ -37,6 +37,7 @@ EMBED = Surface(
     operation="embeddings",
     span={"gen_ai.embeddings.dimension.count": 1},
     in_counters=False,
+    priced=False,
 )
 IMAGES = Surface(
     sdk="google_vertex",
