@@ -24,7 +24,7 @@ def run(*arguments: str, path: Path | None = None, **variables: str) -> Run[str]
     if path is not None:
         environment["PYTHONPATH"] = str(path)
     return subprocess.run(  # our own program
-        [PROGRAM, *arguments], env=environment, capture_output=True, encoding="utf-8", timeout=60, check=False
+        [PROGRAM, *arguments], env=environment, capture_output=True, encoding="utf-8", timeout=120, check=False
     )
 
 

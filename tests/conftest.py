@@ -7,6 +7,7 @@ import logging
 import os
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -40,6 +41,7 @@ MEMORY_EXPORTER = getattr(log_export, "InMemoryLogRecordExporter", None) or log_
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--apart", action="store_true", help="only tests of SDKs that have an environment of their own")
+    parser.addoption("--odd", type=int, default=1, help="one in so many of the odd answers, always the same ones")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -48,6 +50,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.filterwarnings("ignore:(?i)unclosed (<socket|connection):ResourceWarning"))
     if config.getoption("--apart"):
         items[:] = [item for item in items if _apart(item)]
+    one_in = config.getoption("--odd")
+    items[:] = [
+        item for item in items if item.path.stem != "test_odd_answers" or crc32(item.nodeid.encode()) % one_in == 0
+    ]
 
 
 def pytest_collection_finish() -> None:

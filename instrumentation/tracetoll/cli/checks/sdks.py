@@ -53,8 +53,8 @@ def _check(name: str, sdk: Sdk, section: Section, *, wanted: bool) -> None:
         section.rows.append((name, "", "", "not installed", ""))
         return
     supported = _supported(installed, sdk)
-    error = _import(name, sdk)
-    importable = "no" if error else "yes"
+    error = _import(name, sdk) if wanted else None
+    importable = "no" if error else "yes" if wanted else ""
     patched = [function for function in _replaced() if function.startswith(tuple(f"{one}." for one in sdk.modules))]
     told = f"{len(patched)} functions" if wanted else "nothing: not in TRACETOLL_PROVIDERS"
     section.rows.append((name, installed, supported, importable, told))
