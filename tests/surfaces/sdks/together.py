@@ -1,4 +1,4 @@
-"""together 2 and 3 (together 1: tests/test_together.py)."""
+"""together 2 and 3."""
 
 from __future__ import annotations
 
