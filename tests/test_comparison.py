@@ -15,7 +15,6 @@ ROWS = [row for sdk in DATA["sdk"] for row in comparison.rows(sdk)]
 AWAITED_FILES = {
     "aleph-alpha-client",
     "claude-agent-sdk",
-    "google-cloud-aiplatform",
     "ibm-watsonx-ai",
     "letta-client",
     "oci",
