@@ -63,11 +63,17 @@ def pytest_collection_finish() -> None:
 
 
 def _apart(item: pytest.Item) -> bool:
-    """Return whether a test is of such an SDK: of a case, or of a function that is patched."""
+    """Return whether a test is of such an SDK: of a case, of a function that is patched, or of its own file."""
     given = item.callspec.params if hasattr(item, "callspec") else {}
     case, where = given.get("case"), given.get("where")
     return any(
-        sdk.apart and (where in sdk.patched or (case is not None and case.surface.of is sdk)) for sdk in SDKS.values()
+        sdk.apart
+        and (
+            where in sdk.patched
+            or (case is not None and case.surface.of is sdk)
+            or item.path.stem == f"test_{sdk.name}"
+        )
+        for sdk in SDKS.values()
     )
 
 

@@ -91,7 +91,7 @@ def surfaces(seams: Iterable[Any]) -> Iterator[tuple[str, Surface]]:
                 for event, (_, surface) in seam.answers.items()
             )
         else:
-            yield from ((f"`{key}`", surface) for key, surface in seam.surfaces.items())
+            yield from ((f"`{key}`", surface) for key, surface in seam.surfaces.items() if surface.operation)
             for key, families in getattr(seam, "families", {}).items():
                 yield from ((f"`{key}` {_family(family)}", family.surface) for family in families)
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from tracetoll import gapic
 from tracetoll.protos import fields_of, with_values
 from tracetoll.providers.waists import json_of
 from tracetoll.reading import dig, view, with_changes
@@ -49,6 +50,8 @@ class Parameters:
 
 def read(body: Body, table: Arguments) -> Mapping[str, Any]:
     """Return the fields of a request."""
+    if body.form == "gapic":
+        return gapic.read(body, table)
     told = _fields(body, table)
     for where in body.beside:
         found = dig_any(table, where)
@@ -95,6 +98,8 @@ def model(body: Body, table: Arguments) -> Any:
 
 def changed(body: Body, table: Arguments, changes: Mapping[str, Any]) -> Arguments:
     """Return arguments whose request has other values."""
+    if body.form == "gapic":
+        return gapic.changed(body, table, changes)
     inside = dict(changes)
     if "model" in inside and model(body, table) is not None:
         table = _table_with(table, body.model, inside.pop("model"))

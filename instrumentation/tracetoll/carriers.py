@@ -117,6 +117,10 @@ def _own_stream(call: Call, result: Any, waist: Waist) -> Any:
         return _awaited(call, result, waist)
     if call.streaming and (hasattr(result, "__next__") or hasattr(result, "__anext__")):
         tap_in_place(call, result, waist.event, said_elsewhere=bool(waist.said))
+        hold(call)
+        return result
+    if call.streaming and waist.tap is not None and tap_into(call, result, waist.tap, waist.event):
+        hold(call)
         return result
     return _answer(call, result, waist)
 

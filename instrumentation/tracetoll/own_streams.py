@@ -98,12 +98,16 @@ class _Source:
         stream: Any = self._stream()
         if hasattr(stream, "close"):
             stream.close()
+        elif hasattr(stream, "cancel"):
+            stream.cancel()
 
     async def aclose(self) -> None:
         """Close the stream."""
         stream: Any = self._stream()
         if hasattr(stream, "aclose"):
             await stream.aclose()
+        elif hasattr(stream, "cancel"):
+            await stream.cancel()
 
 
 def _without_usage(call: Call) -> Event:
@@ -177,5 +181,5 @@ def _marked(wrapper: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return wrapper
 
 
-METHODS: Final = {"__next__": _next, "__anext__": _anext, "close": _close, "aclose": _aclose}
+METHODS: Final = {"__next__": _next, "__anext__": _anext, "close": _close, "aclose": _aclose, "cancel": _close}
 """How each method of a stream's class is wrapped."""

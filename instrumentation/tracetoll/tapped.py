@@ -6,6 +6,7 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
+from tracetoll.protos import message_in
 from tracetoll.providers.waists import json_of
 from tracetoll.reading import get
 from tracetoll.safety import contained
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from tracetoll.call import Call
-    from tracetoll.providers.waists import Tap
+    from tracetoll.providers.waists import Event, Tap
 
 _CLOSING: Final = contained("closing a stream")
 
 
-def tap_into(call: Call, stream: Any, tap: Tap) -> bool:
+def tap_into(call: Call, stream: Any, tap: Tap, event: Event | None = None) -> bool:
     """Put our iterator into a stream object; return whether it has one."""
     inner = get(stream, tap.at)
     made: SyncTap | AsyncTap
@@ -28,6 +29,8 @@ def tap_into(call: Call, stream: Any, tap: Tap) -> bool:
         made = AsyncPieces(inner, call) if tap.pieces else AsyncTap(inner, call)
     elif hasattr(inner, "__next__"):
         made = SyncPieces(inner, call) if tap.pieces else SyncTap(inner, call)
+    elif hasattr(inner, "__aiter__") and hasattr(inner, "read"):
+        made = AsyncReads(_Read(inner), call, event)
     else:
         return False
     if tap.response:
@@ -110,3 +113,52 @@ class AsyncPieces(AsyncTap):
         for told in self._lines.add(event):
             super()._seen(told)
         return False
+
+
+class _Read:
+    """A call of grpc.aio as an iterator: it does not let itself be iterated and read by hand both."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self._parts: Any = None
+        self.by_hand = False
+        self.end: object = None
+
+    async def __anext__(self) -> object:
+        if self.by_hand:
+            found: object = await self._inner.read()
+            if message_in(found) is None:
+                self.end = found
+                raise StopAsyncIteration
+            return found
+        if self._parts is None:
+            self._parts = aiter(self._inner)
+        return await anext(self._parts)
+
+    async def aclose(self) -> None:
+        """Cancel the call."""
+        self._inner.cancel()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class AsyncReads(AsyncTap):
+    """What stands for a call of grpc.aio whose answers are streamed."""
+
+    __slots__ = ()
+
+    async def read(self) -> object:
+        """Return the next answer, or what grpc.aio says when there is none."""
+        self._inner.by_hand = True
+        try:
+            return await anext(self)
+        except StopAsyncIteration:
+            return self._inner.end
+
+    def cancel(self) -> Any:
+        """Cancel the call."""
+        try:
+            return self._inner.cancel()
+        finally:
+            self.closed()

@@ -94,8 +94,11 @@ class WaistSeam:
             model = route.model or text(bodies.model(body, table)) or text(get(fields, "model"))
             streams = function.streams
             streaming = streams if isinstance(streams, bool) else bool(dig_any(table, streams) or dig(fields, streams))
+            surface = self._of_family(key, model, fields) or route.surface
+            if not surface.operation:
+                return None
             call = self.engine.open(
-                self._of_family(key, model, fields) or route.surface,
+                surface,
                 self._target(table, model),
                 fields,
                 streaming=streaming or key in self.waist.streamed,
@@ -146,8 +149,11 @@ class WaistSeam:
             provider = flagged[1]
         else:
             provider = self.waist.provider if many is None else self._one(many, table, model)
+        where = str(url or "")
+        if "://" not in where:
+            where = f"//{where}"  # a host, as gRPC has it
         # Without its path: where that is told too, it may name what there are many of.
-        return self._targets.at("/".join(str(url or "").split("/", 3)[:3]), provider)
+        return self._targets.at("/".join(where.split("/", 3)[:3]), provider)
 
     def _one(self, many: Many, table: bodies.Arguments, model: str | None) -> str:
         """Return which of many providers is called."""

@@ -74,8 +74,19 @@ def wrapped(seam: Seam, function: Function, original: Callable[..., Any]) -> Cal
     if inspect.isasyncgenfunction(original):
         return _generating(seam, patched)
     if function.asynchronous:
-        return _async(seam, patched)
+        made = _async(seam, patched)
+        return made if inspect.iscoroutinefunction(original) else _promising(made)
     return _sync(seam, patched) if seam.waist.handed is None else _elsewhere(seam, patched, _sync(seam, patched))
+
+
+def _promising(wrapper: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that is not asynchronous itself, as what it stands for, and returns what is."""
+
+    @functools.wraps(wrapper)
+    def promising(*args: Any, **kwargs: Any) -> Any:
+        return wrapper(*args, **kwargs)
+
+    return promising
 
 
 def _elsewhere(seam: Seam, patched: Patched, wrapper: Callable[..., Any]) -> Callable[..., Any]:

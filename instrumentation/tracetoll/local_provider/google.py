@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from tracetoll.local_provider import text
 from tracetoll.local_provider.answers import compose
-from tracetoll.local_provider.wire import Received, Reply, unique
+from tracetoll.local_provider.wire import JSON_TYPE, Received, Reply, unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,8 +45,9 @@ def generated(received: Received, memory: Memory) -> Reply:
 
 
 def streamed(received: Received, memory: Memory) -> Reply:
-    """Answer `POST …/models/{model}:streamGenerateContent`."""
-    return Reply(events=list(_chunks(_answers(received, memory), unique(""))), done=False)
+    """Answer `POST …/models/{model}:streamGenerateContent`: a list in JSON, if not asked for events."""
+    headers = {} if received.query.get("alt") == "sse" else {"content-type": JSON_TYPE}
+    return Reply(events=list(_chunks(_answers(received, memory), unique(""))), done=False, headers=headers)
 
 
 def embeddings(received: Received, _: Memory) -> Reply:

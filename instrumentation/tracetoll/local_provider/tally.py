@@ -187,6 +187,10 @@ class Meter:
 
     def _documents(self) -> None:
         whole = _parsed(self._pending)
+        if isinstance(whole, list):  # what Google streams where nobody asks for events
+            for part in whole:
+                self._report(part)
+            return
         documents = [whole] if whole is not None else map(_parsed, self._pending.splitlines())
         counted = HandedOut()
         for document in documents:

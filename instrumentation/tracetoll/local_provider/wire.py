@@ -80,8 +80,8 @@ def aws_message(name: str, data: Json) -> bytes:
 class Reply:
     """An answer to one request: at most one of `json`, `events` and `body`.
 
-    `events` are server-sent, see `sse`; one in each line, or AWS's messages (see `aws_message`), where the content
-    type says so. `headers` win over the content type that follows from that.
+    `events` are server-sent, see `sse`; one in each line, a list, or AWS's messages (see `aws_message`), where the
+    content type says so. `headers` win over the content type that follows from that.
     `chunk_bytes` sends pieces of that size, whatever they cut through; without it an event is a piece.
     The first byte waits for `delay_s`, each further piece for `event_delay_s`. `cut_after_bytes` drops
     the connection after that much of the body; 0 drops it before the status line. Without `done` no
@@ -136,6 +136,10 @@ class Reply:
         """Return the body in the pieces in which it is sent."""
         if self.events is not None and self.all_headers()["content-type"] in LINES_TYPE.values():
             blocks = [f"{compact(event)}\n".encode() for event in self.events]
+        elif self.events is not None and self.headers.get("content-type") == JSON_TYPE:
+            starts = ("[" if place == 0 else ",\r\n" for place in range(len(self.events)))
+            blocks = [f"{start}{compact(event)}".encode() for start, event in zip(starts, self.events, strict=True)]
+            blocks.append(b"]")
         elif self.events is not None and self.headers.get("content-type") == AWS_STREAM_TYPE:
             named = (event if isinstance(event, tuple) else ("chunk", event) for event in self.events)
             blocks = [aws_message(str(name), data) for name, data in named]

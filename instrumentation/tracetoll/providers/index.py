@@ -40,6 +40,12 @@ KNOWN: Final[Mapping[str, Sdk]] = {
     "perplexity": Sdk("perplexityai", (0, 10), 0, ("perplexity",)),
     "portkey": Sdk("portkey-ai", (1, 10), 2, ("portkey_ai",)),
     "google_genai": Sdk("google-genai", (1, 0), 3, ("google.genai",)),
+    "vertexai": Sdk(
+        "google-cloud-aiplatform",
+        (1, 60),
+        2,
+        ("google.cloud.aiplatform_v1", "google.cloud.aiplatform_v1beta1"),
+    ),
     "azure_ai_inference": Sdk("azure-ai-inference", (1, 0), 1, ("azure.ai.inference",)),
     "replicate": Sdk("replicate", (1, 0), 1, ("replicate",)),
     "ai21": Sdk("ai21", (3, 0), 4, ("ai21",)),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from tracetoll.protos import fields_of, message_in
+from tracetoll.protos import fields_of, json_of_message, message_in
 from tracetoll.reading import Path, dig, path, view
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ Result = Literal["answer", "first", "iterating", "lazy", "inside", "own stream",
 - "iterating": an object that keeps what it iterates in `_iterator`, and `response`; or the answer;
 - "lazy": a generator that asks nobody before it is iterated where it streams, else the answer;
 - "inside": the answer; where it streams, an iterator of events that the application never gets to see;
-- "own stream": the answer; where it streams, an object of the SDK's own with `__next__` or `__anext__`;
+- "own stream": the answer; where it streams, an object of the SDK's own with `__next__` or `__anext__`, or one
+  that reads a call of grpc.aio (see `Tap`);
 - "response": an HTTP response of httpx or httpx2;
 - "response manager": a context manager that has one;
 - "aws": what botocore makes of a response.
@@ -58,20 +59,22 @@ class Body:
     """Where the request stands among the arguments; () is all of them.
 
     `form`: "object", a mapping or an SDK's object; "json", a JSON document; "request", an HTTP request of httpx
-    whose content is one; "message", one of protocol buffers. `model` is where the model is told, among the
-    arguments, if not in the request. `beside` are arguments that are read as if they stood in the request, by the
-    last part of their paths. `whole` is an argument that, where it is a mapping, is the request, and the others are
-    not. `defaults` are fields that the arguments may leave out, and where their values stand then; `extra` are
-    arguments with more.
+    whose content is one; "message", one of protocol buffers; "gapic", what Google's generated clients take: a
+    message, a dict, or the arguments in `beside`, whose field `resource` has the name of a model. `model` is where
+    the model is told, among the arguments, if not in the request. `beside` are arguments that are read as if they
+    stood in the request, by the last part of their paths. `whole` is an argument that, where it is a mapping, is the
+    request, and the others are not. `defaults` are fields that the arguments may leave out, and where their values
+    stand then; `extra` are arguments with more.
     """
 
     at: Path = ()
-    form: Literal["object", "json", "request", "message"] = "object"
+    form: Literal["object", "json", "request", "message", "gapic"] = "object"
     model: Path = ()
     beside: tuple[Path, ...] = ()
     whole: str = ""
     defaults: Mapping[str, Path] = field(default_factory=dict)
     extra: tuple[Path, ...] = ()
+    resource: str = "model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -105,7 +108,8 @@ class Tap:
     """The iterator that an SDK's own stream object reads: the attribute it is in, which gets ours instead.
 
     `pieces`: it has pieces of server-sent events, as bytes. `response` is the attribute with what can be closed;
-    `closes` are the functions ("module:Class.function") by which the application closes a stream.
+    `closes` are the functions ("module:Class.function") by which the application closes a stream. A call of grpc.aio
+    is tapped whichever way it is read.
     """
 
     at: str
@@ -157,7 +161,8 @@ class Waist:
     two are a method and a URL. `streamed` are keys whose calls always stream. `base_url` is where the host can be
     read among the arguments. `event` is what an answer, or an element of a stream, holds to be read; `headers`
     is where on an answer the response's headers are, `retries` how often was tried again, and `error_answer`
-    where an exception has what has the same. `families` are looked through first, by key; the first that fits counts.
+    where an exception has what has the same. `families` are looked through first, by key; the first that fits counts;
+    where none does, what has no operation is no call.
     `error_codes` are where the provider's code of an error can stand: on an exception, or in the body of an HTTP
     response. `attempts` are functions that the SDK calls once for each of its attempts. `local` tells whether the
     SDK answers by itself, without a provider.
@@ -246,6 +251,12 @@ def message(of: object) -> object:
     """Return the fields of the protocol buffer message that an SDK's object, or the last of several, wraps."""
     found = message_in(of)
     return None if found is None else fields_of(found)
+
+
+def json_message(of: object) -> object:
+    """Return the fields of the protocol buffer message that an SDK's object wraps, as JSON names them."""
+    found = message_in(of)
+    return None if found is None else json_of_message(found)
 
 
 def value_at(*where: str) -> Event:
