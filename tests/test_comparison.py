@@ -16,7 +16,6 @@ AWAITED_FILES = {
     "aleph-alpha-client",
     "claude-agent-sdk",
     "google-cloud-aiplatform",
-    "ibm-watsonx-ai",
     "letta-client",
     "oci",
     "openai-agents",

@@ -62,5 +62,6 @@ KNOWN: Final[Mapping[str, Sdk]] = {
     ),
     "cohere": Sdk("cohere", (5, 18), 7, ("cohere",)),
     "ollama": Sdk("ollama", (0, 4), 0, ("ollama",)),
+    "watsonx": Sdk("ibm-watsonx-ai", (1, 3), 1, ("ibm_watsonx_ai",)),
     "voyage": Sdk("voyageai", (0, 3, 7), 0, ("voyageai",)),
 }
