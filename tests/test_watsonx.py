@@ -23,7 +23,7 @@ def test_reranking_is_counted(case: Case, provider: LocalProvider, instrumented:
     assert provider.handed_out.input_tokens == told["gen_ai.usage.input_tokens"] > 0
 
 
-@pytest.mark.parametrize("case", cases((CHAT,), ("whole", "async whole", "stream", "async stream")))
+@pytest.mark.parametrize("case", cases((CHAT,), ("whole", "stream", "async stream")))
 def test_attempts_are_one_call(case: Case, provider: LocalProvider, instrumented: Telemetry) -> None:
     provider.enqueue(rejected(429))
 
