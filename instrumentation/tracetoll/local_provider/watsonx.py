@@ -10,8 +10,6 @@ from tracetoll.local_provider.answers import compose
 from tracetoll.local_provider.wire import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tracetoll.local_provider.answers import Answer, Memory
     from tracetoll.local_provider.wire import Json, Received
 
@@ -89,7 +87,7 @@ def _head(received: Received) -> dict[str, Json]:
     return {"model_id": received.fields.get("model_id", "none"), "created_at": "2026-01-01T00:00:00.000Z"}
 
 
-def _result(answer: Answer, said: str, read: int, wrote: int, *, finished: bool = True) -> Mapping[str, Json]:
+def _result(answer: Answer, said: str, read: int, wrote: int, *, finished: bool = True) -> dict[str, Json]:
     reason = FINISHED[answer.finished] if finished else "not_finished"
     counts = {"generated_token_count": wrote, "input_token_count": read}
     return {"results": [{"generated_text": said, **counts, "stop_reason": reason}]}
