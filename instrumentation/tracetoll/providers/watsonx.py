@@ -73,6 +73,7 @@ SDK: Final = Waist(
         for place, waits, names in PLACES
         for name in names
     ),
+    attempts=(Function(at=MAKER + "._is_backoff_required"),),
     key=paths("method", "url"),
     body=Body(at=("json",), model=("json", "model_id")),
     base_url=("url",),

@@ -30,6 +30,11 @@ def api(url: str) -> Any:
     with mock.patch("ibm_watsonx_ai.spaces.Spaces._connection_validation", create=True):
         made = sdk.APIClient(sdk.Credentials(url=HOST, token=TOKEN, verify=False))
     made.credentials.url = made._href_definitions.url = url  # noqa: SLF001
+    # Below what a model's own `max_retries` is for, a transport of the SDK's tries again.
+    httpx = importlib.import_module("httpx")
+    made.httpx_client._transport = httpx.HTTPTransport(verify=False)  # noqa: SLF001
+    if hasattr(made, "async_httpx_client"):
+        made.async_httpx_client._transport = httpx.AsyncHTTPTransport(verify=False)  # noqa: SLF001
     made.default_project_id = "bridge"
     return made
 
@@ -74,7 +79,6 @@ def broken(whole: Reply) -> Reply:
 
 
 MAKER = "ibm_watsonx_ai._wrappers.httpx.rate_limited_retry.rate_limited_retry_decorator:RateLimitedRetryDecorator"
-BASE = "ibm_watsonx_ai.foundation_models.inference.base_model_inference:BaseModelInference"
 SDK = Sdk(
     name="watsonx",
     module="ibm_watsonx_ai",
@@ -82,11 +86,9 @@ SDK = Sdk(
     provider="ibm.watsonx.ai",
     patched=(
         *(f"{MAKER}.rate_limited_{name}" for name in ("retry", "retry_stream", "async_retry", "async_retry_stream")),
-        *(f"{BASE}.{name}" for name in ("_post", "_stream", "_apost", "_astream")),
     ),
     error="ibm_watsonx_ai.wml_client_error:WMLClientError",
     rejected=rejected,
-    retrying={"max_retries": 2, "delay_time": 0.001},
     async_name="a{}",
     answer_model="model_id",
     request_id=("x-request-id",),
