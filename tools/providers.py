@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tracetoll import usage as u
 from tracetoll.providers.index import KNOWN
 from tracetoll.providers.words import Observed
-from tracetoll.usage import COUNTS, PROVIDER_COST, Either, Parts, UsageMap
+from tracetoll.usage import COUNTS, PROVIDER_COST, Each, Either, Parts, UsageMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -76,6 +76,8 @@ def _named(rules: Iterable[Any]) -> Iterator[str]:
             yield rule
         elif isinstance(rule, Mapping):
             yield from _named(rule.values())
+        elif isinstance(rule, Each):
+            yield from rule.fields.values()
         elif isinstance(rule, Parts):
             yield from rule.kinds.values()
         else:

@@ -26,7 +26,7 @@ def path(dotted: str) -> Path:
 
 
 def get(node: object, key: str) -> Any:
-    """Return the value of `key` in a dict or on an object, None if there is none.
+    """Return the value of `key` in a dict or on an object, None if there is none; in a list, `key` is a position.
 
     Reads `__dict__` rather than the attribute: a missing attribute of a pydantic model costs 2 µs, and
     a property or a `__getattr__` of the application's own class must not run.
@@ -36,6 +36,8 @@ def get(node: object, key: str) -> Any:
     fields = getattr(node, "__dict__", _EMPTY)
     value = fields.get(key)
     if value is None and node is not None:
+        if type(node) is list and key.isdecimal():
+            return node[int(key)] if int(key) < len(node) else None
         # pydantic 2 keeps what the model does not declare apart
         extra = getattr(node, "__pydantic_extra__", None)
         if extra:

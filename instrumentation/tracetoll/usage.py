@@ -189,6 +189,18 @@ class Sum:
             seen.setdefault(self.name, sum(known))
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Each:
+    """A list of the wire whose elements each tell counts, by the names in `fields`; they add up."""
+
+    fields: Mapping[str, str]
+
+    def read(self, node: object, seen: dict[str, int]) -> None:
+        """Add what the elements come to to `seen`, where any of them tells."""
+        for wire, name in self.fields.items():
+            Sum(name, wire).read(node, seen)
+
+
 USD: Final = Scaled(PROVIDER_COST, Decimal(NANO))
 # OpenRouter states its cost as a number, Perplexity as an object with a total.
 USD_OR_TOTAL: Final = Either(USD, {"total_cost": USD})
@@ -344,6 +356,7 @@ class UsageMap:
     - `added`: counts that the wire leaves out of another one, and which that is;
     - `snapshots`: in a stream, each usage object that has the wire's total stands for itself, and those before
       it count for nothing;
+    - `growing`: in a stream the highest number of each count is the last one, and a lower one says nothing;
     - `steps`: each usage object is that of one step of several, and they add up;
     - `total_is_input`: the total stands for a missing input (embeddings);
     - `sides`: the list of steps; each whose `type` is not in `own_steps` is billed beside the rest.
@@ -355,6 +368,7 @@ class UsageMap:
     beside_output: tuple[str, ...] = ()
     added: Mapping[str, str] = field(default_factory=dict)
     snapshots: bool = False
+    growing: bool = False
     steps: bool = False
     total_is_input: bool = False
     sides: str | None = None
@@ -373,6 +387,8 @@ class UsageMap:
         counts = self._counts(node)
         if self.steps:
             counts = {name: into.counts.get(name, 0) + number for name, number in counts.items()}
+        if self.growing:
+            counts = {name: max(into.counts.get(name, 0), number) for name, number in counts.items()}
         if self.snapshots:
             if WIRE_TOTAL in counts:
                 into.counts.clear()
@@ -498,9 +514,9 @@ def _read(node: object, table: dict[str, Any], seen: dict[str, int], spare: dict
 
 
 def _read_rare(
-    rule: Parts | Sum | Length | Scaled | Either, value: object, seen: dict[str, int], spare: dict[str, int]
+    rule: Parts | Sum | Each | Length | Scaled | Either, value: object, seen: dict[str, int], spare: dict[str, int]
 ) -> None:
-    if isinstance(rule, Parts | Sum | Length):
+    if isinstance(rule, Parts | Sum | Each | Length):
         rule.read(value, seen)
         return
     scaled = rule.number if isinstance(rule, Either) else rule

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _SAID: Final = contained("reading what a provider said")
 _RESPONSE: Final = contained("looking at a response")
 _CALLER: Final = contained("looking for who called")
+_MAKING: Final = contained("wrapping a function that an SDK has made")
 
 
 class WaistSeam:
@@ -61,7 +62,7 @@ class WaistSeam:
         """Yield the places of what is patched, and how."""
         waist = self.waist
         for function in waist.functions:
-            yield function.at, functools.partial(wrapped, self, function)
+            yield function.at, functools.partial(self._wrap_maker if function.makes else self._wrap, function)
         for stream in waist.streams:
             yield from ((f"{stream}.{name}", wrap) for name, wrap in METHODS.items())
         yield from ((place, self._wrap_said) for place in waist.said)
@@ -76,6 +77,20 @@ class WaistSeam:
         if waist.handed is not None:
             hand = functools.partial(handing_on, waist.handed.options, self.switch)
             yield from ((function.at, hand) for function in waist.handed.functions)
+
+    def _wrap(self, function: Function, original: Callable[..., Any]) -> Callable[..., Any]:
+        return wrapped(self, function, original)
+
+    def _wrap_maker(self, function: Function, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def maker(*args: Any, **kwargs: Any) -> Any:
+            made = original(*args, **kwargs)
+            if self.switch.on:
+                with _MAKING:
+                    return wrapped(self, function, made)
+            return made
+
+        return maker
 
     # --- asking ------------------------------------------------------------------------------
 
@@ -126,7 +141,7 @@ class WaistSeam:
             return function.surface, Route(self.waist.surfaces[function.surface])
         told = [str(dig_any(table, where)) for where in self.waist.key]
         if self._routes is not None:
-            return "", self._routes.find(told[0], told[1])
+            return "", self._routes.find(function.method or told[0], told[1])
         surface = self.waist.surfaces.get(told[0])
         return told[0], None if surface is None else Route(surface)
 

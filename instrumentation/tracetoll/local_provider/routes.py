@@ -22,6 +22,7 @@ from tracetoll.local_provider import (
     openai_responses,
     text,
     voyage,
+    watsonx,
 )
 from tracetoll.local_provider.answers import Memory
 from tracetoll.local_provider.wire import Received, Reply, unique
@@ -60,6 +61,13 @@ ROUTES: Final = (
     Route("POST", "/voyage/v1/contextualizedembeddings", voyage.contextual),
     Route("POST", "/voyage/v1/multimodalembeddings", voyage.multimodal),
     Route("POST", "/voyage/v1/rerank", voyage.reranking),
+    Route("POST", "/ml/v1/text/generation", watsonx.generated),
+    Route("POST", "/ml/v1/text/generation_stream", watsonx.streamed),
+    Route("POST", "/ml/v1/text/chat", watsonx.chat),
+    Route("POST", "/ml/v1/text/chat_stream", watsonx.streamed_chat),
+    Route("POST", "/ml/v1/text/embeddings", watsonx.embedding),
+    Route("POST", "/ml/v1/text/rerank", watsonx.reranking),
+    Route("POST", "/ml/v1/text/tokenization", watsonx.tokenized),
     Route("POST", "/v2/chat", cohere.chat),
     Route("POST", "/v1/chat", compatible.chat, agent="writer"),
     Route("POST", "/v1/chat", cohere.first_chat),

@@ -240,6 +240,7 @@ def _reports(document: Json) -> Iterator[tuple[str | None, Mapping[str, Json]]]:
     if not isinstance(document, dict) or document.get("object") == "thread.run.step":
         return
     yield from _reports_of_google(document)
+    yield from _reports_of_watsonx(document)
     result = document.get("result")
     places = [document, document.get("response"), document.get("message"), document.get("delta")]
     places.append(document.get("interaction"))
@@ -258,6 +259,16 @@ def _reports(document: Json) -> Iterator[tuple[str | None, Mapping[str, Json]]]:
                 yield name if isinstance(name, str) else None, usage
     if isinstance(document.get("amazon-bedrock-invocationMetrics"), dict):
         yield None, document["amazon-bedrock-invocationMetrics"]
+
+
+def _reports_of_watsonx(document: Mapping[str, Json]) -> Iterator[tuple[None, Mapping[str, Json]]]:
+    """Yield what watsonx tells beside its results, or in one; 0 stands for what an earlier event of a stream told."""
+    if "model_id" not in document:
+        return
+    for told in (document, *(document.get("results") or ())):
+        counts = {"input_tokens": told.get("input_token_count"), "output_tokens": told.get("generated_token_count")}
+        if any(counts.values()):
+            yield None, {name: number for name, number in counts.items() if number}
 
 
 def _has_tokens(usage: Mapping[str, Json]) -> bool:

@@ -44,11 +44,14 @@ class Function:
     """A function to patch: "module:Class.function" or "module:function"; a module that is not there is left out.
 
     `streams` tells whether it streams: always, never, or as an argument says (a path). `surface` is the key of
-    its surface where the arguments do not tell (see `Waist.key`).
+    its surface where the arguments do not tell (see `Waist.key`), `method` is its HTTP method where they do not.
+    `makes`: what it returns is the function, such as one that tries again; those made before stay as they are.
     """
 
     at: str
     asynchronous: bool = False
+    makes: bool = False
+    method: str = ""
     result: Result = "answer"
     streams: bool | Path = False
     surface: str = ""

@@ -129,13 +129,15 @@ class Choices:
     at: str = "choices"
     reason: str = "finish_reason"
     values: Mapping[str, str] = field(default_factory=dict)
+    not_yet: str = ""
+    """The reason of a choice that goes on."""
 
     def read(self, node: object, into: dict[int, str]) -> None:
         """Add the reason of each choice that has one."""
         for position, choice in enumerate(elements(get(node, self.at))):
             told = view(choice)
             reason = told.get(self.reason)
-            if reason is not None and isinstance(reason, str):
+            if reason is not None and isinstance(reason, str) and reason != self.not_yet:
                 reason = self.values.get(reason) or encodable(reason)
                 index = told.get("index")
                 into[index if type(index) is int else position] = reason
