@@ -15,8 +15,9 @@ from tracetoll.providers.words import paths
 
 CLIENTS: Final = (("http_client:AI21HTTPClient", False), ("async_http_client:AsyncAI21HTTPClient", True))
 SDK: Final = Waist(
-    name="ai21",
     provider="ai21",
+    key=paths("method", "path"),
+    name="ai21",
     functions=tuple(
         Function(
             at=f"ai21.http_client.{client}.execute_http_request",
@@ -26,7 +27,6 @@ SDK: Final = Waist(
         )
         for client, asynchronous in CLIENTS
     ),
-    key=paths("method", "path"),
     body=Body(at=("body",)),
     base_url=("self", "_base_url"),
     error_codes=paths("status_code"),
