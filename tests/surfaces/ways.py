@@ -15,6 +15,7 @@ import operator
 from collections.abc import Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -515,10 +516,7 @@ class Case:
     @property
     def missing(self) -> str | None:
         """What the installed SDK lacks for this, None if it has everything."""
-        sdk = self.surface.of
-        if not sdk.installed:
-            return f"{sdk.module} is not installed"
-        return run(Case(self.surface, self.how).lacking(), asynchronous=False)  # type: ignore[no-any-return]
+        return _missing(self.surface, self.how)
 
     async def lacking(self) -> str | None:
         """Return what a synchronous client lacks."""
@@ -541,6 +539,14 @@ class Case:
         if self.how == "helper":
             return self.surface.helper is not None
         return not self.streamed or bool(self.surface.streams)
+
+
+@cache
+def _missing(surface: Surface, how: How) -> str | None:
+    if not surface.of.installed:
+        return f"{surface.of.module} is not installed"
+    # A client is made to look at it, and some take long to make.
+    return run(Case(surface, how).lacking(), asynchronous=False)  # type: ignore[no-any-return]
 
 
 def cases(surfaces: Sequence[Surface], ways: Sequence[str] = ALL_WAYS) -> list[Any]:
