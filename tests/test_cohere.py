@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from surfaces import Case, both, cases, inside, run
 from surfaces.sdks.cohere import CHAT, FIRST_EMBEDDINGS, RERANK
+from surfaces.ways import major
 
 from tracetoll import Limit, attribution, limits
 from tracetoll.local_provider import Reply
@@ -70,6 +71,7 @@ def test_batches_asked_from_threads_belong_to_the_caller(
     assert provider.handed_out.input_tokens == spend.usage.input_tokens
 
 
+@pytest.mark.skipif(major("cohere") < 6, reason="cohere 5 asks again by rules of its own")
 @pytest.mark.parametrize("case", cases((CHAT, RERANK), both("whole")))
 def test_attempts_are_told(case: Case, provider: LocalProvider, instrumented: Telemetry) -> None:
     soon = {"retry-after-ms": "1", "retry-after": "0.001"}

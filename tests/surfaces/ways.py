@@ -12,6 +12,7 @@ import importlib.util
 import inspect
 import itertools
 import operator
+import re
 from collections.abc import Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ import pytest
 from pydantic import BaseModel
 
 from tracetoll.local_provider import Reply
+from tracetoll.providers.index import KNOWN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
@@ -93,6 +95,8 @@ class Sdk:
     """How a call ended whose stream is forgotten: a generator is closed then."""
     leaves_sockets: bool = False
     """A stream that is forgotten leaves its socket open, with or without us, and the garbage collection warns of it."""
+    drops_what_is_closed: bool = False
+    """A synchronous stream that is closed lets go of its response and does not close it."""
     cut: str | None = None
     """What a connection that is cut in a stream is told as; None: by the SDK's own exception."""
     belongs_to: Literal["asking", "reading"] = "asking"
@@ -102,10 +106,13 @@ class Sdk:
 
     @property
     def installed(self) -> bool:
+        """Whether the SDK is there, in a version that is counted."""
+        known = KNOWN.get(self.name)
         try:
-            return importlib.util.find_spec(self.module) is not None
+            there = importlib.util.find_spec(self.module) is not None
         except ModuleNotFoundError:
             return False
+        return there and (known is None or version_of(known.distribution) >= known.oldest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -187,12 +194,18 @@ def stainless_patched(module: str) -> tuple[str, ...]:
     return tuple(f"{module}._base_client:{name}.{one}" for name in clients for one in ("request", "_process_response"))
 
 
+def version_of(distribution: str) -> tuple[int, ...]:
+    """Return which version of an SDK is installed, in numbers; (0,) if none is."""
+    try:
+        told = importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return (0,)
+    return tuple(int(number) for number in re.findall(r"\d+", told)[:3])
+
+
 def major(distribution: str) -> int:
     """Return which major version of an SDK is installed, 0 if none is."""
-    try:
-        return int(importlib.metadata.version(distribution).partition(".")[0])
-    except importlib.metadata.PackageNotFoundError:
-        return 0
+    return version_of(distribution)[0]
 
 
 def client(sdk: str, url: str, *, asynchronous: bool = False, **options: Any) -> Any:
@@ -370,7 +383,8 @@ def picture(value: Any) -> Any:
 def _causes(error: BaseException | None) -> tuple[Any, ...]:
     if error is None:
         return ()
-    return (type(error), str(error), getattr(error, "body", None), *_causes(error.__cause__))
+    told = re.sub(r"'date': '[^']*'", "", str(error))  # some SDKs quote the response's headers
+    return (type(error), told, getattr(error, "body", None), *_causes(error.__cause__))
 
 
 async def _whole(ask: Callable[..., Any], surface: Surface, seen: Seen) -> None:

@@ -74,7 +74,7 @@ ROUTES: Final = (
     Route("POST", "/v1/generate", cohere.generated),
     Route("POST", "/v1/embed", cohere.embedding),
     Route("POST", "/v2/embed", cohere.embedding),
-    Route("POST", "/v1/rerank", compatible.rerank, agent="together"),
+    Route("POST", "/rerank", compatible.rerank, agent="together"),
     Route("POST", "/v1/rerank", cohere.reranking),
     Route("POST", "/v2/rerank", cohere.reranking),
     Route("POST", "/api/chat", ollama.chat),
