@@ -266,7 +266,8 @@ def test_an_error_of_the_provider_fails_the_call_and_reaches_the_application(
     status: int, case: Case, provider: LocalProvider, instrument: Callable[..., Telemetry]
 ) -> None:
     sdk = case.surface.of
-    provider.on("", lambda _: sdk.rejected(status))  # as often as an SDK asks that cannot be told to ask once
+    rejected = sdk.rejected(status)
+    provider.on("", lambda _: rejected)  # as often as an SDK asks that cannot be told to ask once
     without = case.ask(provider.url)
     telemetry = instrument()
 

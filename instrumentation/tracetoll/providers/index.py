@@ -34,10 +34,10 @@ KNOWN: Final[Mapping[str, Sdk]] = {
     "bedrock": Sdk("botocore", (1, 35), 1, ("botocore.client",)),
     "groq": Sdk("groq", (0, 9), 1, ("groq",)),
     "together": Sdk("together", (1, 0), 3, ("together",)),
-    "writer": Sdk("writer-sdk", (1, 2), 3, ("writerai",)),
+    "writer": Sdk("writer-sdk", (2, 4), 3, ("writerai",)),
     "cerebras": Sdk("cerebras-cloud-sdk", (1, 0), 1, ("cerebras.cloud.sdk",)),
     "fireworks": Sdk("fireworks-ai", (1, 0), 1, ("fireworks",)),
-    "perplexity": Sdk("perplexityai", (0, 10), 0, ("perplexity",)),
+    "perplexity": Sdk("perplexityai", (0, 29), 0, ("perplexity",)),
     "portkey": Sdk("portkey-ai", (1, 10), 2, ("portkey_ai",)),
     "google_genai": Sdk("google-genai", (1, 0), 3, ("google.genai",)),
     "vertexai": Sdk(

@@ -21,7 +21,7 @@ SDK = replace(
     stream_can=frozenset({"close", "with", "response"}),
     lazy_streams=False,
     abandoned="abandoned",
-    drops_what_is_closed=major("google-genai") == 2,
+    drops_what_is_closed=major("google-genai") < 3,
     cut="RemoteProtocolError",
     belongs_to="asking",
 )

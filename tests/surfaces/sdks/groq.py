@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from surfaces.ways import Sdk, Surface, hosted_chat, stainless, stainless_patched, tells_error
+from surfaces.ways import Sdk, Surface, hosted_chat, major, stainless, stainless_patched, tells_error
 
 SDK = Sdk(
     name="groq",
@@ -11,7 +11,7 @@ SDK = Sdk(
     provider="groq",
     patched=stainless_patched("groq"),
     error="groq:APIStatusError",
-    retrying={"max_retries": 2},
+    retrying={"max_retries": 2} if major("groq") else None,  # 0.9 has waits of its own
 )
 SURFACES = (
     hosted_chat("groq", "openai/gpt-oss-20b", broken=tells_error({"error": {"message": "Closed", "code": "bad_toll"}})),
