@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from surfaces.sdks.google_genai import SDK as GEMINI
-from surfaces.ways import LONG, QUESTION, Surface, major, tells_error
+from surfaces.ways import LONG, QUESTION, Surface, tells_error, version_of
 from tracetoll.local_provider import Reply
 
 SDK = replace(
@@ -21,7 +21,8 @@ SDK = replace(
     stream_can=frozenset({"close", "with", "response"}),
     lazy_streams=False,
     abandoned="abandoned",
-    drops_what_is_closed=major("google-genai") < 3,
+    drops_what_is_closed=version_of("google-genai") < (3, 6),
+    leaves_sockets=version_of("google-genai") < (3, 6),
     cut="RemoteProtocolError",
     belongs_to="asking",
 )

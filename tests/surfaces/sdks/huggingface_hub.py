@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from surfaces.ways import MESSAGES, Sdk, Surface
+from surfaces.ways import MESSAGES, Sdk, Surface, major
 
 
 def made(url: str, use_async: bool, **options: Any) -> Any:  # `Sdk.client` says so
@@ -26,7 +26,8 @@ SDK = Sdk(
         "huggingface_hub.inference._generated._async_client:AsyncInferenceClient._inner_post",
     ),
     error_type="{}",
-    error="huggingface_hub.errors:HfHubHTTPError",
+    # Before 1 asynchronous clients asked by aiohttp, and let its errors through.
+    error="huggingface_hub.errors:HfHubHTTPError" if major("huggingface-hub") else "builtins:Exception",
     request_id=(),
     stream_can=frozenset({"close"}),
     abandoned="closed",
