@@ -78,7 +78,7 @@ SDK: Final = Waist(
     bodies={"conversational": Body(at=(ASKED, "json"))},
     base_url=(ASKED, "url"),
     event=first_json,
-    error_codes=paths("response.status_code"),
+    error_codes=paths("response.status_code", "status"),
     surfaces={
         "conversational": replace(CHAT, attributes={}),
         "text-generation": TEXT,
