@@ -1,9 +1,10 @@
-"""LiteLLM 1: completions, texts and embeddings, by function and by router; the SDKs below are a part of its calls.
+"""LiteLLM 1: completions and texts, by function and by router; the SDKs below are a part of its calls.
 
 Sources: litellm 1.110.2; semconv reference, 5.5. LiteLLM states usage like OpenAI whoever answers. The numbers of its
 streams are read where it takes a provider's chunk, because where a provider sends none it makes its own estimate
 later; `response_cost` is computed from its own list of prices, so ours is as good.
 Longer than 80 lines: the names of the providers that it calls.
+Embeddings are left to the SDKs below: they have no id by which the span of LiteLLM's own callback is the same call.
 """
 
 from __future__ import annotations
@@ -51,17 +52,14 @@ SURFACES: Final = {
         compatible.CHAT, attributes={}, answer=replace(compatible.CHAT.answer, provider=TOLD_BY), output_caps=CAPS
     ),
     "text_completion": replace(compatible.COMPLETIONS, answer=replace(compatible.CHAT.answer, provider=TOLD_BY)),
-    "embedding": replace(compatible.EMBEDDINGS, answer=replace(compatible.EMBEDDINGS.answer, provider=TOLD_BY)),
 }
 # The functions stand in several modules; those that were imported from `litellm` earlier look up `_PYTHON_…`.
 PLACES: Final = {
-    "litellm:{}": ("completion", "text_completion", "embedding"),
-    "litellm.main:{}": ("completion", "text_completion", "embedding"),
+    "litellm:{}": ("completion", "text_completion"),
+    "litellm.main:{}": ("completion", "text_completion"),
     "litellm.chat_completions.dispatch:{}": ("completion",),
     "litellm.chat_completions.dispatch:_PYTHON_{upper}": ("completion",),
-    "litellm.embeddings.dispatch:{}": ("embedding",),
-    "litellm.embeddings.dispatch:_PYTHON_{upper}": ("embedding",),
-    "litellm.router:Router.{}": ("completion", "text_completion", "embedding"),
+    "litellm.router:Router.{}": ("completion", "text_completion"),
 }
 STREAMS: Final = "litellm.litellm_core_utils.streaming_handler:CustomStreamWrapper"
 SDK: Final = Waist(
