@@ -53,7 +53,7 @@ def streamed_chat(received: Received, memory: Memory) -> Reply:
 
 def embedding(received: Received, _: Memory) -> Reply:
     """Answer `POST …/text/embeddings`."""
-    inputs = received.fields["inputs"]
+    inputs = received.fields.get("inputs") or []
     results = [
         {"embedding": [text.number(f"{one}{place}") / 2**32 for place in range(DIMENSIONS)], "input": one}
         for one in inputs
@@ -63,9 +63,9 @@ def embedding(received: Received, _: Memory) -> Reply:
 
 def reranking(received: Received, _: Memory) -> Reply:
     """Answer `POST …/text/rerank`."""
-    read = [one["text"] for one in received.fields["inputs"]]
+    read = [one["text"] for one in received.fields.get("inputs") or []]
     results = [{"index": index, "score": 1 / (index + 2)} for index in range(len(read))]
-    tokens = sum(map(text.count, [received.fields["query"], *read]))
+    tokens = sum(map(text.count, [received.fields.get("query") or "", *read]))
     return Reply(json=_head(received) | {"results": results, "input_token_count": tokens})
 
 
