@@ -802,11 +802,13 @@ def test_events_are_named_after_their_type_and_only_others_end_with_done() -> No
 
 
 def test_every_route_is_reached_by_a_path_that_ends_like_it(provider: LocalProvider) -> None:
-    found = {route.suffix: provider.built_in(received_for(route.method, route.suffix)) for route in ROUTES}
+    found = {route.suffix: provider.built_in(received_for(route.method, route.suffix, route.agent)) for route in ROUTES}
 
     assert [] == [suffix for suffix, reply in found.items() if "Invalid URL" in str(reply.json)]
 
 
-def received_for(method: str, suffix: str) -> Received:
+def received_for(method: str, suffix: str, agent: str = "") -> Received:
     path = f"/proxy{suffix.replace('{id}', 'made_up')}"
-    return Received(method, path, {}, {"host": "localhost"}, {"input": "Hello", "messages": []}, 0.0)
+    return Received(
+        method, path, {}, {"host": "localhost", "user-agent": agent}, {"input": "Hello", "messages": []}, 0.0
+    )
