@@ -120,14 +120,17 @@ def read_body(call: Call, body: bytes) -> None:
         read(event)
         error = event if get(event, "object") == "error" else get(event, "error")  # the first is Mistral's
         if name == "error" or (error is not None and get(event, "choices") is None):
-            call.error_code = str(get(error, "code") or get(error, "type") or "error")[:64]
+            call.error_code = str(get(error, "code") or get(error, "type") or _code(call, event) or "error")[:64]
 
 
 def read_failure(call: Call, body: bytes) -> None:
     """Take the provider's own code of an error from the body of a response, where there is one."""
-    told = _json(body.decode("utf-8", errors="replace"))
+    call.error_code = _code(call, _json(body.decode("utf-8", errors="replace"))) or call.error_code
+
+
+def _code(call: Call, told: object) -> str | None:
     found = (errors.code(dig(told, where)) for where in call.target.error_codes)
-    call.error_code = next((code for code in found if code is not None), None) or call.error_code
+    return next((code for code in found if code is not None), None)
 
 
 def _is_event(call: Call, document: object) -> bool:
