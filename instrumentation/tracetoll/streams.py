@@ -91,16 +91,17 @@ def _part_reader(call: Call) -> Callable[[object], bool]:
             call.read(chunk)
             return False
         choices = fields.get("choices")
-        if choices:
-            try:
-                reason = choices[0].__dict__.get("finish_reason")
-            except (AttributeError, TypeError, KeyError, IndexError):
-                reason = True
-            if (reason is not None or len(choices) > 1) and finish is not None:
-                finish.read(chunk, call.finish)
+        if not choices:  # the usage, or an error that the SDK hands on like any other chunk, as groq 0.9 does
+            call.read(chunk)
+            return call.usage_hidden and get(chunk, "usage") is not None
+        try:
+            reason = choices[0].__dict__.get("finish_reason")
+        except (AttributeError, TypeError, KeyError, IndexError):
+            reason = True
+        if (reason is not None or len(choices) > 1) and finish is not None:
+            finish.read(chunk, call.finish)
         if fields.get("usage") is not None or getattr(chunk, "__pydantic_extra__", None) or "x_groq" in fields:
-            found = call.read_usage(view(chunk), answer)
-            return found and call.usage_hidden and not choices
+            call.read_usage(view(chunk), answer)
         return False
 
     return read
