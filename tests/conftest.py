@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import ssl
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -37,6 +38,14 @@ settings.load_profile("untimed")
 
 # The names of OpenTelemetry 1.39 and later, and before.
 MEMORY_EXPORTER = getattr(log_export, "InMemoryLogRecordExporter", None) or log_export.InMemoryLogExporter
+
+
+def _no_authorities(*_: object, **__: object) -> None:
+    """Stand in for the reading of all certificate authorities, a third of a test's time: nothing here is asked by TLS."""
+
+
+ssl.SSLContext.load_verify_locations = _no_authorities  # type: ignore[method-assign]
+ssl.SSLContext.load_default_certs = _no_authorities  # type: ignore[method-assign]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
