@@ -41,7 +41,7 @@ MEMORY_EXPORTER = getattr(log_export, "InMemoryLogRecordExporter", None) or log_
 
 
 def _no_authorities(*_: object, **__: object) -> None:
-    """Stand in for the reading of all certificate authorities, a third of a test's time: nothing here is asked by TLS."""
+    """Stand in for reading all certificate authorities, a third of a test's time: nothing here is asked by TLS."""
 
 
 ssl.SSLContext.load_verify_locations = _no_authorities  # type: ignore[method-assign]

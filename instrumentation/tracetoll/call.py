@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opentelemetry.context import attach, detach
 
-from tracetoll.providers.words import convert_found
-from tracetoll.reading import dig, elements, encodable, get, text, view
+from tracetoll.reading import convert_found, dig, elements, encodable, get, text, view
 from tracetoll.safety import fault
 from tracetoll.usage import Reading
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import replace
+from functools import cache
 from time import monotonic, perf_counter, time_ns
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -22,8 +23,7 @@ from tracetoll.limits.limit import Limit
 from tracetoll.limits.rules import ruled
 from tracetoll.limits.scope import current_scopes
 from tracetoll.pricing import Asked, Prices
-from tracetoll.providers.words import Surface, convert_all
-from tracetoll.reading import dig, elements, get, text, with_changes
+from tracetoll.reading import convert_all, dig, elements, get, text, with_changes
 from tracetoll.runs import running_agent
 from tracetoll.safety import contained, fault
 from tracetoll.signals import add_standing
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from tracetoll.limits.scope import Scope
     from tracetoll.limits.sources import Sources
     from tracetoll.pricing import Cost
-    from tracetoll.providers.words import AttributeValue
+    from tracetoll.providers.words import AttributeValue, Surface
     from tracetoll.signals import Signals
     from tracetoll.usage import Usage
     from tracetoll.usage_log import UsageLog
@@ -76,7 +76,12 @@ class ElsewhereCall(NamedTuple):
     scopes: tuple[Scope, ...]
 
 
-_ELSEWHERE: Final = {"inference": Surface(operation="chat"), "embedding": Surface(operation="embeddings")}
+@cache
+def _elsewhere(kind: Literal["inference", "embedding"]) -> Surface:
+    """Return what stands for the surface of a call that only somebody else has told of."""
+    from tracetoll.providers.words import Surface  # noqa: PLC0415  # with the first call: it takes 4 ms
+
+    return Surface(operation="chat" if kind == "inference" else "embeddings")
 
 
 class Seen:
@@ -470,7 +475,7 @@ class Engine:
             if len(self._elsewhere) >= _STARTS_KEPT:
                 self._elsewhere.clear()
             target = self._elsewhere[call.provider] = Target(call.provider or "unknown", None, None)
-        made = Call(self, _ELSEWHERE[call.kind], target, call.model, streaming=False)
+        made = Call(self, _elsewhere(call.kind), target, call.model, streaming=False)
         made.context, made.attribution, made.scopes = call.context, call.attribution, call.scopes
         made.silent = made.sent = True
         made.span = INVALID_SPAN

@@ -9,7 +9,6 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-import wrapt
 from opentelemetry import metrics, trace
 from opentelemetry._logs import get_logger
 
@@ -18,6 +17,7 @@ from tracetoll.attribution import send_as_baggage
 from tracetoll.config import read_settings
 from tracetoll.content import Content
 from tracetoll.engine import Engine
+from tracetoll.imports import when_imported
 from tracetoll.instruments import Instruments
 from tracetoll.ledgers import open_ledger
 from tracetoll.limits.sources import Sources
@@ -227,4 +227,4 @@ def _be_a_base_instrumentor(module: ModuleType) -> None:
 
 
 # isinstance(Instrumentor(), BaseInstrumentor) holds as soon as somebody can ask.
-wrapt.register_post_import_hook(_be_a_base_instrumentor, "opentelemetry.instrumentation.instrumentor")
+when_imported("opentelemetry.instrumentation.instrumentor", _be_a_base_instrumentor)

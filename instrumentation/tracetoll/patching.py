@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import functools
 import logging
-import sys
 import threading
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
-import wrapt
-
+from tracetoll.imports import when_imported
 from tracetoll.safety import contained
 
 if TYPE_CHECKING:
@@ -53,21 +51,17 @@ class Patches:
         self.switch = Switch()
         self._lock = threading.Lock()
         self._replaced: list[tuple[Any, str, Any, Any]] = []
+        self._take_back: list[Callable[[], None]] = []
 
     def when_imported(self, module: str, patch: Callable[[ModuleType], None]) -> None:
         """Run `patch` with a module: now if it is imported already, else as soon as it is."""
 
         def imported(found: ModuleType) -> None:
-            # wrapt keeps its hooks for ever; one from before an uninstrument() must do nothing
-            if self.switch.on:
+            if self.switch.on:  # it may be imported in another thread while undo() takes this back
                 with _PATCHING:
                     patch(found)
 
-        loaded = sys.modules.get(module)
-        if loaded is not None:
-            imported(loaded)
-        else:
-            wrapt.register_post_import_hook(imported, module)
+        self._take_back.append(when_imported(module, imported))
 
     def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         """Replace the attribute `name` of a class or module by what `make` makes of the original.
@@ -96,6 +90,8 @@ class Patches:
     def undo(self) -> None:
         """Put every original back. Where somebody else has wrapped ours meanwhile, ours only steps aside."""
         self.switch.on = False
+        for take_back in self._take_back:
+            take_back()
         with self._lock:
             for owner, name, original, wrapper in reversed(self._replaced):
                 if vars(owner).get(name) is wrapper:

@@ -17,10 +17,9 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-import wrapt
-
 from tracetoll import usage as u
 from tracetoll.forks import call_in_child
+from tracetoll.imports import when_imported
 from tracetoll.safety import contained
 
 if TYPE_CHECKING:
@@ -240,7 +239,7 @@ def complete_httpx2() -> None:
         with suppress(ImportError):
             import_module("httpx2")
 
-    wrapt.register_post_import_hook(imported, "openai._httpx2")
+    when_imported("openai._httpx2", imported)
 
 
 class Prices:

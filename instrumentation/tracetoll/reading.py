@@ -85,6 +85,36 @@ def items(node: object) -> Iterable[tuple[str, Any]]:
     return view(node).items()
 
 
+def convert_all(node: object, table: Mapping[str, Any], found: dict[str, Any]) -> None:
+    """Add the attributes that a table (`tracetoll.providers.words.Request`) finds in a dict or an SDK object."""
+    for key, value in items(node):
+        rule = table.get(key)
+        if rule is None or value is None:
+            continue
+        if type(rule) is tuple:
+            name, convert = rule
+            converted = convert(value)
+            if converted is not None:
+                found[name] = converted
+        else:
+            convert_all(value, rule, found)
+
+
+def convert_found(told: Mapping[str, Any], table: Mapping[str, Any], found: dict[str, Any]) -> None:
+    """Do as `convert_all`, for a short table and a long object."""
+    for key, rule in table.items():
+        value = told.get(key)
+        if value is None:
+            continue
+        if type(rule) is tuple:
+            name, convert = rule
+            converted = convert(value)
+            if converted is not None:
+                found[name] = converted
+        else:
+            convert_all(value, rule, found)
+
+
 def elements(node: object) -> list[Any] | tuple[Any, ...]:
     """Return a list or tuple as it is, and an empty one for anything else."""
     return node if isinstance(node, list | tuple) else ()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from tracetoll.reading import Path, count, dig, elements, encodable, get, items, path, text, view
+from tracetoll.reading import Path, count, dig, elements, encodable, get, path, text, view
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
@@ -303,42 +303,6 @@ class Surface:
     """Whether these calls are made in a batch, which has prices of its own."""
     inference: bool = True
     """Whether upstream's inference counters apply (they do not to embeddings or moderation)."""
-
-    def request_attributes(self, body: object) -> dict[str, AttributeValue]:
-        """Return the span attributes that a request body gives."""
-        found: dict[str, AttributeValue] = {}
-        convert_all(body, self.request, found)
-        return found
-
-
-def convert_all(node: object, table: Mapping[str, Any], found: dict[str, AttributeValue]) -> None:
-    """Add the attributes that a table finds in a dict or an SDK object."""
-    for key, value in items(node):
-        rule = table.get(key)
-        if rule is None or value is None:
-            continue
-        if type(rule) is tuple:
-            name, convert = rule
-            converted = convert(value)
-            if converted is not None:
-                found[name] = converted
-        else:
-            convert_all(value, rule, found)
-
-
-def convert_found(told: Mapping[str, Any], table: Mapping[str, Any], found: dict[str, AttributeValue]) -> None:
-    """Do as `convert_all`, for a short table and a long object."""
-    for key, rule in table.items():
-        value = told.get(key)
-        if value is None:
-            continue
-        if type(rule) is tuple:
-            name, convert = rule
-            converted = convert(value)
-            if converted is not None:
-                found[name] = converted
-        else:
-            convert_all(value, rule, found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

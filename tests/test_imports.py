@@ -1,0 +1,132 @@
+"""What runs when a module has been imported, and what is left of it."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import threading
+from importlib.machinery import SourceFileLoader
+from typing import TYPE_CHECKING
+
+import pytest
+import wrapt
+
+from tracetoll.imports import when_imported
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import ModuleType
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+    """Return what writes a module that can be imported."""
+    monkeypatch.syspath_prepend(tmp_path)
+    written: list[str] = []
+
+    def write(name: str, source: str) -> None:
+        (tmp_path / f"{name}.py").write_text(source)
+        importlib.invalidate_caches()
+        written.append(name)
+
+    yield write
+    for name in written:
+        sys.modules.pop(name, None)
+
+
+def test_a_hook_runs_once_after_the_module_and_leaves_its_loader(module: Callable[[str, str], None]) -> None:
+    module("toll_gate", "import sys\nduring = __loader__, sys.modules[__name__].__spec__.loader\nopen_now = True\n")
+    seen: list[ModuleType] = []
+    when_imported("toll_gate", lambda found: seen.append(found) if found.open_now else None)
+    when_imported("toll_gate", seen.append)
+
+    import toll_gate  # type: ignore[import-not-found]  # noqa: PLC0415
+
+    assert [toll_gate, toll_gate] == seen
+    assert all(type(loader) is SourceFileLoader for loader in toll_gate.during)
+    importlib.reload(toll_gate)
+    when_imported("toll_gate", seen.append)
+    assert [toll_gate] * 3 == seen
+
+
+def test_a_hook_that_is_taken_back_does_not_run(module: Callable[[str, str], None]) -> None:
+    module("toll_bridge", "")
+    seen: list[str] = []
+    when_imported("toll_bridge", lambda _: seen.append("kept"))
+    take_back = when_imported("toll_bridge", lambda _: seen.append("taken back"))
+    take_back()
+
+    importlib.import_module("toll_bridge")
+    take_back()
+
+    assert ["kept"] == seen
+
+
+def test_an_import_that_fails_fails_as_ever_and_the_hook_waits_for_the_next(
+    module: Callable[[str, str], None],
+) -> None:
+    module("toll_road", "raise ZeroDivisionError('under repair')")
+    seen: list[ModuleType] = []
+    when_imported("toll_road", seen.append)
+
+    with pytest.raises(ZeroDivisionError, match="under repair"):
+        importlib.import_module("toll_road")
+    assert [] == seen
+    module("toll_road", "repaired_at_last = True")
+
+    assert [importlib.import_module("toll_road")] == seen
+
+
+def test_what_a_hook_raises_does_not_fail_the_import(
+    module: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("TRACETOLL_RAISE_FAULTS")
+    module("toll_house", "")
+    seen: list[ModuleType] = []
+    when_imported("toll_house", lambda _: 1 / 0)
+    when_imported("toll_house", seen.append)
+
+    assert [importlib.import_module("toll_house")] == seen
+    assert "tracetoll failed while doing what was to be done after an import" in caplog.text
+
+
+def test_hooks_of_wrapt_run_beside_ours(module: Callable[[str, str], None]) -> None:
+    seen: list[str] = []
+    module("toll_first", "")
+    module("toll_second", "")
+    when_imported("toll_first", lambda _: seen.append("ours"))
+    wrapt.register_post_import_hook(lambda _: seen.append("wrapt's"), "toll_first")
+    wrapt.register_post_import_hook(lambda _: seen.append("wrapt's"), "toll_second")
+    when_imported("toll_second", lambda _: seen.append("ours"))
+
+    for name in ("toll_first", "toll_second"):
+        importlib.import_module(name)
+
+    assert ["ours", "wrapt's"] * 2 == seen
+
+
+def test_threads_that_import_at_once_see_one_run(module: Callable[[str, str], None]) -> None:
+    module("toll_plaza", "import time\ntime.sleep(0.05)\nlanes = 8\n")
+    seen: list[int] = []
+    when_imported("toll_plaza", lambda found: seen.append(found.lanes))
+    threads = [threading.Thread(target=importlib.import_module, args=("toll_plaza",)) for _ in range(8)]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [8] == seen
+
+
+def test_what_takes_long_to_import_is_not() -> None:
+    """Each of these takes as long as much of ours; see `tracetoll.imports`."""
+    program = (
+        "import sys, tracetoll; tracetoll.Instrumentor().instrument();"
+        "print(*[name for name in ('asyncio', 'importlib.metadata', 'wrapt', 'opentelemetry.sdk.trace',"
+        " 'opentelemetry.instrumentation', 'tracetoll.providers.words', 'tracetoll.seams') if name in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "" == told.stdout.strip()
