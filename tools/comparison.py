@@ -6,8 +6,6 @@ python tools/comparison.py --check    exit 1 with a diff where it is out of date
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import importlib
 import re
 import sys
@@ -19,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from pages import write_or_check
 from providers import counts, surfaces
 
 from tracetoll.providers.index import KNOWN
@@ -267,27 +266,5 @@ def page(old: str) -> str:
     return SECTION.sub(lambda part: f"{part[1]}\n{PARTS[part[2]](told)}\n\n{part[3]}", old)
 
 
-def main() -> int:
-    """Write the page, or check it."""
-    parser = argparse.ArgumentParser(
-        description="Write docs/comparison.md from docs/comparison.toml and the provider files."
-    )
-    parser.add_argument("--check", action="store_true", help="only tell whether it is up to date")
-    wanted = parser.parse_args()
-    old = PAGE.read_text()
-    new = page(old)
-    if new == old:
-        return 0
-    if wanted.check:
-        print(
-            *difflib.unified_diff(old.splitlines(), new.splitlines(), "docs/comparison.md", "generated", lineterm=""),
-            sep="\n",
-        )
-        print("docs/comparison.md is out of date: run make providers")
-        return 1
-    PAGE.write_text(new)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, page, "docs/comparison.toml and the provider files"))

@@ -6,14 +6,14 @@ python tools/providers.py --check    exit 1 with a diff where it is out of date
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import importlib
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pages import write_or_check
 
 from tracetoll import usage as u
 from tracetoll.providers.index import KNOWN
@@ -166,25 +166,5 @@ def page(old: str) -> str:
     return SECTION.sub(lambda found: f"{found[1]}\n{made}\n\n{found[2]}", old)
 
 
-def main() -> int:
-    """Write the page, or check it."""
-    parser = argparse.ArgumentParser(description="Write docs/providers.md from the provider files.")
-    parser.add_argument("--check", action="store_true", help="only tell whether it is up to date")
-    wanted = parser.parse_args()
-    old = PAGE.read_text()
-    new = page(old)
-    if new == old:
-        return 0
-    if wanted.check:
-        print(
-            *difflib.unified_diff(old.splitlines(), new.splitlines(), "docs/providers.md", "generated", lineterm=""),
-            sep="\n",
-        )
-        print("docs/providers.md is out of date: run make providers")
-        return 1
-    PAGE.write_text(new)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, page, "the provider files"))
