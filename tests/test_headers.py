@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -154,3 +156,59 @@ def test_the_limits_of_a_refused_request_are_seen_too(provider: LocalProvider, i
         of.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
 
     assert 0 == instrumented.told()["tracetoll.rate_limit.requests.remaining"]
+
+
+RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "21s"}
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "7", "retry-after-ms": "6800"}, 6.8),
+        ({"x-ms-retry-after-ms": "900", "retry-after": "1"}, 0.9),
+        ({"retry-after": "later"}, None),
+        ({"retry-after-ms": "later", "retry-after": "2"}, 2.0),
+        ({}, None),
+    ],
+)
+def test_a_call_that_is_turned_away_says_when_to_ask_again(
+    told: dict[str, str], seconds: float | None, provider: LocalProvider, instrumented: Telemetry
+) -> None:
+    error = Reply.openai_error(429, "rate_limit_exceeded", "slow down")
+    provider.enqueue(Reply(429, json=error.json, headers=told))
+    with client("openai", provider.url) as of, pytest.raises(Exception, match="slow down"):
+        of.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
+
+    assert seconds == instrumented.told().get("tracetoll.rate_limit.retry_after_seconds")
+
+
+def test_a_date_to_ask_again_at_is_counted_from_now() -> None:
+    at = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+
+    found = headers.read([(b"Retry-After", at.encode())], "openai").retry_after_s
+
+    assert found is not None
+    assert 3500 < found <= 3600
+
+
+def test_google_says_when_to_ask_again_in_the_body(provider: LocalProvider, instrumented: Telemetry) -> None:
+    pytest.importorskip("google.genai")
+    details = [{"@type": "type.googleapis.com/google.rpc.Help"}, RETRY_INFO]
+    error = {"code": 429, "message": "slow down", "status": "RESOURCE_EXHAUSTED", "details": details}
+    provider.enqueue(Reply(429, json={"error": error}))
+    with client("google_genai", provider.url) as of, pytest.raises(Exception, match="slow down"):
+        of.models.generate_content(model="gemini-2.5-flash", contents="hi")
+
+    assert 21.0 == instrumented.told()["tracetoll.rate_limit.retry_after_seconds"]
+
+
+def test_a_good_answer_that_says_when_to_ask_again_was_not_turned_away(
+    provider: LocalProvider, instrumented: Telemetry
+) -> None:
+    replies = provider.built_in
+    provider.on("", lambda received: replace(replies(received), headers={"retry-after": "7"}))
+    with client("anthropic", provider.url) as of:
+        of.messages.create(model="claude-haiku-4-5", max_tokens=9, messages=[{"role": "user", "content": "hi"}])
+
+    assert "tracetoll.rate_limit.retry_after_seconds" not in instrumented.told()

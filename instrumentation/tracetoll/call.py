@@ -99,6 +99,7 @@ class Call:
         "response",
         "response_id",
         "response_model",
+        "retry_after_s",
         "run",
         "running",
         "scopes",
@@ -149,12 +150,13 @@ class Call:
         self.response_id: str | None = None
         self.response_model: str | None = None
         self.request_id: str | None = None
+        self.retry_after_s: float | None = None
+        """When the provider wants to be asked again; it says so with good answers too."""
         self.status: str | None = None
         self.error: BaseException | None = None
         self.error_code: str | None = None
-        self.attempts = 1
-        self.tried = 0
-        """How many attempts were seen to begin."""
+        self.attempts, self.tried = 1, 0
+        """How many attempts there were, and how many were seen to begin."""
         self.first_chunk_s: float | None = None
         self.run: Run | None = None
         """The agent that counts this call as its own."""

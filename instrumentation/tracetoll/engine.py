@@ -523,6 +523,7 @@ class Engine:
                 call.request_id = seen.request_id
             if seen.served_model is not None:
                 call.response_model = seen.served_model
+            call.retry_after_s = seen.retry_after_s
             if seen.limits and self.settings.rate_limits:
                 emission.of_rate_limits(seen.limits, call.attributes)
                 self._instruments.rate_limits(call.target.provider, call.model or "unknown", seen.limits)
@@ -625,7 +626,7 @@ class Engine:
         if ending.outcome != "done":
             found[a.CALL_OUTCOME] = ending.outcome
         if ending.error is not None:
-            found[a.ERROR_TYPE] = ending.error
+            _of_error(call, ending.error, found, retry_after=self.settings.rate_limits)
         if call.claim is not None:
             _of_claim(call.claim, found)
         for name, alias in self._aliases:
@@ -648,6 +649,18 @@ def _of_claim(claim: Claim, found: dict[str, AttributeValue]) -> None:
         add_standing(*claim.fullest, found)
     if claim.waited_s:
         found[a.BUDGET_WAIT_DURATION] = claim.waited_s
+
+
+def _of_error(call: Call, error: str, found: dict[str, AttributeValue], *, retry_after: bool) -> None:
+    """Add what went wrong and, of a call that was turned away, when the provider wants to be asked again."""
+    found[a.ERROR_TYPE] = error
+    if not retry_after or call.received or not call.sent:
+        return
+    seconds = call.retry_after_s
+    if seconds is None:
+        seconds = headers.retry_delay_s(dig(call.error, ("details", "error", "details")))
+    if seconds is not None:
+        found[a.RATE_LIMIT_RETRY_AFTER_SECONDS] = seconds
 
 
 def _of_answer(call: Call, found: dict[str, AttributeValue]) -> None:

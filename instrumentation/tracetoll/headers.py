@@ -1,16 +1,18 @@
 """Response headers: rate limits in one form for every provider, the request's id, the model that served.
 
 Limit and remaining are counts, reset is in seconds.
-Formats: semconv reference, 5.6. `retry-after` is read for Hugging Face only, as when the window ends: Anthropic, too,
-sends it with successful answers.
+Formats: semconv reference, 5.6; RFC 9110, 10.2.3 for `retry-after`. Hugging Face says so when the window ends.
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
+
+from tracetoll.reading import elements, get, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,6 +43,9 @@ def _header_table() -> dict[bytes, tuple[str, str]]:
         b"request-id": ("", "request_id"),
         b"x-amzn-requestid": ("", "request_id"),
         b"x-ms-served-model": ("", "served_model"),
+        b"retry-after": ("", "retry_after"),
+        b"retry-after-ms": ("", "retry_after_ms"),  # OpenAI, Azure
+        b"x-ms-retry-after-ms": ("", "retry_after_ms"),
         # Cohere, with trial keys
         b"x-trial-endpoint-call-limit": ("requests", "limit"),
         b"x-trial-endpoint-call-remaining": ("requests", "remaining"),
@@ -73,6 +78,8 @@ class Headers:
 
     request_id: str | None = None
     served_model: str | None = None
+    retry_after_s: float | None = None
+    """When to ask again. Anthropic and Hugging Face say it with good answers too."""
     limits: Limits = field(default_factory=dict)
 
 
@@ -84,16 +91,15 @@ def read(headers: Iterable[tuple[bytes, bytes]], provider: str) -> Headers:
         name = told.lower()
         meaning = _HEADERS.get(name)
         if meaning is None:
-            if name != b"retry-after" or provider != "hugging_face":
-                continue
-            meaning = ("requests", "reset")
-        limits = through if name.startswith(_THROUGH) else found.limits
+            continue
         what = meaning[1]
-        if what == "request_id":
-            found.request_id = value.decode("latin-1")
-        elif what == "served_model":
-            found.served_model = value.decode("latin-1")
-        elif what == "reset":
+        if not meaning[0]:
+            _note(found, what, value.decode("latin-1"))
+            if what != "retry_after" or provider != "hugging_face":
+                continue
+            meaning, what = ("requests", "reset"), "reset"
+        limits = through if name.startswith(_THROUGH) else found.limits
+        if what == "reset":
             # The unit of Azure's plain numbers is not known.
             seconds = _seconds(value.decode("latin-1"), bare=provider != "azure.ai.openai")
             if seconds is not None:
@@ -102,6 +108,25 @@ def read(headers: Iterable[tuple[bytes, bytes]], provider: str) -> Headers:
             limits[meaning] = int(value)
     found.limits = {**through, **found.limits} if through else found.limits
     return found
+
+
+def _note(found: Headers, what: str, value: str) -> None:
+    """Take what is no rate limit."""
+    if what == "request_id":
+        found.request_id = value
+    elif what == "served_model":
+        found.served_model = value
+    elif what == "retry_after_ms":  # more exact than the other, and sent beside it
+        millis = _seconds(value, bare=True)
+        found.retry_after_s = millis / 1000 if millis is not None else found.retry_after_s
+    elif found.retry_after_s is None:
+        found.retry_after_s = _seconds(value, bare=True)
+
+
+def retry_delay_s(details: object) -> float | None:
+    """Return when to ask again by the details of an error of Google's, which stand in the body: `retryDelay: 21s`."""
+    told = (text(get(detail, "retryDelay")) for detail in elements(details))
+    return next((_seconds(delay, bare=True) for delay in told if delay is not None), None)
 
 
 def pairs_of(headers: Any) -> Sequence[tuple[bytes, bytes]]:
@@ -120,9 +145,19 @@ def _seconds(value: str, *, bare: bool) -> float | None:
     if duration is not None and value:
         hours, minutes, seconds, millis = (float(part or 0) for part in duration.groups())
         return hours * 3600 + minutes * 60 + seconds + millis / 1000
-    try:
-        at = datetime.fromisoformat(value)
-    except ValueError:
+    at = _moment(value)
+    if at is None:
         return None
     now = datetime.now(UTC)
     return max(0.0, round((at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds(), 3))
+
+
+def _moment(value: str) -> datetime | None:
+    """Return a time in the form of RFC 3339 or of HTTP."""
+    with suppress(ValueError):
+        return datetime.fromisoformat(value)
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415  # it imports as long as a tenth of all of ours
+
+    with suppress(ValueError):
+        return parsedate_to_datetime(value)
+    return None

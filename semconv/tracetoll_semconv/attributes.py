@@ -440,6 +440,9 @@ RATE_LIMIT_REQUESTS_REMAINING: Final = "tracetoll.rate_limit.requests.remaining"
 RATE_LIMIT_REQUESTS_RESET_SECONDS: Final = "tracetoll.rate_limit.requests.reset_seconds"
 """Seconds until the provider allows all requests again."""
 
+RATE_LIMIT_RETRY_AFTER_SECONDS: Final = "tracetoll.rate_limit.retry_after_seconds"
+"""Seconds after which the provider wants to be asked again."""
+
 RATE_LIMIT_TOKENS_LIMIT: Final = "tracetoll.rate_limit.tokens.limit"
 """Tokens that the provider allows in one period."""
 
