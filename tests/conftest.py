@@ -7,7 +7,8 @@ import logging
 import os
 import ssl
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
 import pytest
@@ -47,6 +48,8 @@ def _no_authorities(*_: object, **__: object) -> None:
 ssl.SSLContext.load_verify_locations = _no_authorities  # type: ignore[method-assign]
 ssl.SSLContext.load_default_certs = _no_authorities  # type: ignore[method-assign]
 
+TESTS: Final = count(1)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--apart", action="store_true", help="only tests of SDKs that have an environment of their own")
@@ -66,7 +69,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Let garbage collections look at what the tests made; to look at all modules of all SDKs takes a second."""
+    collect_garbage()
+
+
+def collect_garbage() -> None:
+    """Collect garbage, and never look again at what is left.
+
+    To look at all modules of all SDKs takes a second, and many tests have to.
+    """
     gc.collect()
     gc.freeze()
 
@@ -166,10 +176,10 @@ def leaves_sockets(item: pytest.Item) -> bool:
 
 @pytest.fixture(autouse=True)
 def _left_open(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Collect what an SDK leaves to the garbage collection, while its warnings are expected."""
+    """Collect what an SDK leaves to the garbage collection, while its warnings are expected; else now and then."""
     yield
-    if leaves_sockets(request.node):
-        gc.collect()
+    if leaves_sockets(request.node) or next(TESTS) % 20 == 0:
+        collect_garbage()
 
 
 def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
