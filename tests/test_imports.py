@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import wrapt
 
+import tracetoll
 from tracetoll.imports import when_imported
 
 if TYPE_CHECKING:
@@ -121,12 +122,86 @@ def test_threads_that_import_at_once_see_one_run(module: Callable[[str, str], No
     assert [8] == seen
 
 
-def test_what_takes_long_to_import_is_not() -> None:
-    """Each of these takes as long as much of ours; see `tracetoll.imports`."""
-    program = (
-        "import sys, tracetoll; tracetoll.Instrumentor().instrument();"
-        "print(*[name for name in ('asyncio', 'importlib.metadata', 'wrapt', 'opentelemetry.sdk.trace',"
-        " 'opentelemetry.instrumentation', 'tracetoll.providers.words', 'tracetoll.seams') if name in sys.modules])"
-    )
+def run(program: str) -> str:
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "" == told.stdout.strip()
+    return told.stdout.strip()
+
+
+def test_what_takes_long_to_import_waits_for_whoever_uses_it() -> None:
+    """Each of these takes as long as much of what is imported; see `tracetoll.imports` and `tracetoll.running`."""
+    slow = ("asyncio", "importlib.metadata", "wrapt", "opentelemetry.sdk.trace", "opentelemetry.instrumentation")
+    ours = ("tracetoll.engine", "tracetoll.limits.limit", "tracetoll.seams", "tracetoll.usage")
+
+    told = run(
+        "import sys, tracetoll; tracetoll.Instrumentor().instrument();"
+        f"print(*[name for name in {slow + ours} if name in sys.modules])"
+    )
+
+    assert "" == told
+
+
+LATE = """
+import tracetoll
+
+instrumentor = tracetoll.Instrumentor()
+instrumentor.instrument()
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+exporter, reader = InMemorySpanExporter(), InMemoryMetricReader()
+trace.set_tracer_provider(TracerProvider())
+trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))
+metrics.set_meter_provider(MeterProvider([reader]))
+{use}
+print(*sorted(span.name for span in exporter.get_finished_spans()))
+(resource,) = reader.get_metrics_data().resource_metrics
+print(*sorted(metric.name for scope in resource.scope_metrics for metric in scope.metrics))
+instrumentor.uninstrument()
+"""
+
+
+def test_agents_are_measured_where_opentelemetry_comes_after_us() -> None:
+    spans, metrics = run(LATE.format(use="with tracetoll.agent('planner'): pass")).splitlines()
+
+    assert "invoke_agent planner" == spans
+    assert "gen_ai.invoke_agent.duration" in metrics.split()
+
+
+def test_calls_are_counted_where_everything_comes_after_us() -> None:
+    use = """
+from tracetoll.local_provider import LocalProvider
+import openai
+with LocalProvider() as provider, openai.OpenAI(base_url=provider.url + "/v1", api_key="none") as client:
+    with tracetoll.agent("planner"), tracetoll.limits(tracetoll.Limit(9, "calls")) as spend:
+        client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
+    assert provider.handed_out.input_tokens == spend.usage.input_tokens
+"""
+    spans, metrics = run(LATE.format(use=use)).splitlines()
+
+    assert "chat gpt-4o invoke_agent planner" == spans
+    assert "gen_ai.client.token.usage" in metrics.split()
+
+
+def test_nothing_is_left_of_an_instrumentor_that_had_nothing_to_do() -> None:
+    told = run(
+        "import sys, tracetoll; one = tracetoll.Instrumentor(); one.instrument(); one.uninstrument();"
+        "import openai, opentelemetry.sdk.trace; print(one.engine, one.rollup, 'tracetoll.engine' in sys.modules)"
+    )
+
+    assert "None None False" == told
+
+
+def test_what_is_not_imported_at_once_is_there_all_the_same() -> None:
+    names = run(
+        "import tracetoll; print(*sorted(name for name in dir(tracetoll) if name in tracetoll.__all__));"
+        "from tracetoll import *; print(Limit.__name__, RollupProcessor.__name__, Usage.__name__, limits.__name__)"
+    ).splitlines()
+
+    assert sorted(tracetoll.__all__) == names[0].split()
+    assert "Limit RollupProcessor Usage limits" == names[1]
+    with pytest.raises(AttributeError, match="no attribute 'Limits'"):
+        tracetoll.Limits  # type: ignore[attr-defined]  # noqa: B018

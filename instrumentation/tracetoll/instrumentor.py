@@ -1,55 +1,47 @@
-"""Instrument and uninstrument: one object that turns everything on, and everything off again."""
+"""Instrument and uninstrument: one object that turns everything on, and everything off again.
+
+What has nothing to do yet is not imported yet: `tracetoll.running` waits for the first SDK, a provider's or
+OpenTelemetry's. Until then, instrument() only listens for imports.
+"""
 
 from __future__ import annotations
 
-import atexit
 import importlib
 import logging
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from opentelemetry import metrics, trace
-from opentelemetry._logs import get_logger
-
-from tracetoll import agents
-from tracetoll.attribution import send_as_baggage
 from tracetoll.config import read_settings
-from tracetoll.content import Content
-from tracetoll.engine import Engine
 from tracetoll.imports import when_imported
-from tracetoll.instruments import Instruments
-from tracetoll.ledgers import open_ledger
-from tracetoll.limits.sources import Sources
-from tracetoll.limits.travelling import ENTRY
 from tracetoll.patching import Patches
 from tracetoll.providers.found import found_providers
 from tracetoll.safety import contained
-from tracetoll.signals import Signals
-from tracetoll.usage_log import UsageLog
-from tracetoll.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from types import ModuleType
 
     from opentelemetry._logs import LoggerProvider
-    from opentelemetry.metrics import Meter, MeterProvider
+    from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
     from tracetoll.config import Settings
     from tracetoll.console.live import TreePrinter
+    from tracetoll.engine import Engine
     from tracetoll.ledgers.protocol import Ledger
     from tracetoll.limits.sources import Given
     from tracetoll.providers.found import Announced
     from tracetoll.rollup.processor import RollupProcessor
+    from tracetoll.running import Running
 
 log: Final = logging.getLogger("tracetoll")
 
-SCOPE: Final = "tracetoll"
 _INSTRUMENTING: Final = contained("instrumenting")
 _UNINSTRUMENTING: Final = contained("uninstrumenting")
-_ROLLING_UP: Final = contained("adding a roll-up to the tracer provider")
+_OPENTELEMETRYS_SDK: Final = ("opentelemetry.sdk.trace", "opentelemetry.sdk.metrics")
+_OF_LIMITS: Final = ("TRACETOLL_LIMITS", "TRACETOLL_LEDGER")
 
 
 class Instrumentor:
@@ -60,12 +52,12 @@ class Instrumentor:
     """
 
     _instance: ClassVar[Instrumentor | None] = None
-    _creating: ClassVar = threading.Lock()
+    _creating: ClassVar = threading.RLock()
 
-    engine: Engine | None
     patches: Patches | None
-    rollup: RollupProcessor | None
     printer: TreePrinter | None
+    _make: Callable[[], Running] | None
+    _running: Running | None
 
     def __new__(cls) -> Self:
         """Return the one instrumentor of the process."""
@@ -73,10 +65,7 @@ class Instrumentor:
             self = cls.__dict__.get("_instance")
             if self is None:
                 self = super().__new__(cls)
-                self.engine = None
-                self.patches = None
-                self.rollup = None
-                self.printer = None
+                self.patches = self.printer = self._make = self._running = None
                 cls._instance = self
             return self
 
@@ -84,6 +73,27 @@ class Instrumentor:
     def is_instrumented_by_opentelemetry(self) -> bool:
         """Whether instrument() is in force."""
         return self.patches is not None
+
+    @property
+    def engine(self) -> Engine | None:
+        """What counts calls, made now if need be; None while instrument() is not in force."""
+        running = self._started()
+        return running.engine if running is not None else None
+
+    @property
+    def rollup(self) -> RollupProcessor | None:
+        """The roll-up that was added to the tracer provider."""
+        return self._running.rollup if self._running is not None else None
+
+    def _started(self) -> Running | None:
+        """Return what runs, made now if need be. Raises ValueError, see instrument()."""
+        with self._creating:
+            if self._running is None and self._make is not None:
+                self._running = self._make()
+            return self._running
+
+    def _start_with(self, _: ModuleType) -> None:
+        self._started()
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Return nothing: which SDKs are there, and which versions, is found out when they are imported."""
@@ -118,36 +128,25 @@ class Instrumentor:
             log.warning("tracetoll is instrumented already; call uninstrument() first to change its settings")
             return
         found = read_settings(settings)
-        sources = Sources(limits, found.policy, os.environ, found.policy_check_s)
-        accounts = open_ledger(ledger or os.environ.get("TRACETOLL_LEDGER"))
+        given = (tracer_provider, meter_provider, logger_provider, limits, ledger)
+
+        def make() -> Running:
+            from tracetoll.running import Asked, Running  # noqa: PLC0415  # it takes as long as all that is above
+
+            return Running(found, Asked(*given))
+
+        if any(one is not None for one in given) or _is_needed_now(found):
+            self._running = make()
+        self._make = make
         with _INSTRUMENTING:
-            tracer = trace.get_tracer(SCOPE, __version__, tracer_provider)
-            logger = get_logger(SCOPE, __version__, logger_provider)
-            meter = metrics.get_meter(SCOPE, __version__, meter_provider)
-            instruments = Instruments(meter, found.metrics, found.metric_attributes)
-            self.engine = Engine(
-                found,
-                tracer=tracer,
-                instruments=instruments,
-                usage_log=UsageLog(logger, wanted=found.usage_log),
-                content=Content(found, logger),
-                signals=Signals(logger, meter, found.metric_attributes),
-                ledger=accounts,
-            )
-            self.engine.hold_to(sources)
-            if found.rollup:
-                self._roll_up(self.engine, tracer_provider, meter if "traces" in found.metrics else None)
-            send_as_baggage(found.baggage_out - {ENTRY}, self.engine.baggage_more)
-            runs = instruments if "agents" in found.metrics else None
-            agents.connect(agents.Connection(tracer, runs, self.engine.baggage_in))
             self.patches = Patches()
-            self._patch(found, self.engine, self.patches)
+            self._patch(found, self.patches)
+            for module in _OPENTELEMETRYS_SDK:
+                self.patches.when_imported(module, self._start_with)
             if found.console == "tree":
                 from tracetoll.console.live import print_trees_of  # noqa: PLC0415  # for whoever wants it
 
                 self.printer = print_trees_of(tracer_provider)
-            # Before the exporters' own exit handlers, which were registered earlier.
-            atexit.register(self.engine.settle)
 
     def uninstrument(self, **_: object) -> None:
         """Put back the very functions that instrument() replaced."""
@@ -155,25 +154,15 @@ class Instrumentor:
             log.warning("tracetoll is not instrumented; there is nothing to undo")
             return
         self.patches.undo()
-        if self.engine is not None:
+        self._make = None
+        if self._running is not None:
             with _UNINSTRUMENTING:
-                if self.rollup is not None:
-                    from tracetoll.rollup.attach import detach  # noqa: PLC0415  # it is there
-
-                    detach(self.rollup)
-                agents.disconnect()
-                send_as_baggage(())
-                atexit.unregister(self.engine.settle)
-                self.engine.settle()
+                self._running.end()
         if self.printer is not None:
             self.printer.silence()
-        self.patches = None
-        self.engine = None
-        self.rollup = None
-        self.printer = None
+        self.patches = self.printer = self._running = None
 
-    @staticmethod
-    def _patch(found: Settings, engine: Engine, patches: Patches) -> None:
+    def _patch(self, found: Settings, patches: Patches) -> None:
         """Patch each SDK that is wanted, as soon as it is imported."""
         known = found_providers()
         for name in _wanted(found, known):
@@ -182,35 +171,22 @@ class Instrumentor:
             def install(_: ModuleType, name: str = name, installed: list[str] = installed) -> None:
                 if not installed:
                     installed.append(name)
+                    engine = self.engine
                     seams = importlib.import_module("tracetoll.seams")  # for whoever uses an SDK
-                    for seam in known[name].seams():
+                    for seam in known[name].seams() if engine is not None else ():
                         seams.install(seam, engine, patches)
 
             for module in known[name].modules:
                 patches.when_imported(module, install)
 
-    def _roll_up(self, engine: Engine, given: TracerProvider | None, meter: Meter | None) -> None:
-        """Add a roll-up to the tracer provider, now or as soon as there is one; `meter` is for metrics of traces."""
 
-        def try_now() -> bool:
-            with _ROLLING_UP:
-                provider = given if given is not None else trace.get_tracer_provider()
-                if not hasattr(provider, "add_span_processor"):
-                    return False
-                # Whoever has such a provider has imported OpenTelemetry's SDK, which takes as long as all of ours.
-                from tracetoll.rollup.attach import attach  # noqa: PLC0415
-                from tracetoll.rollup.foreign import Foreign  # noqa: PLC0415
-                from tracetoll.rollup.metrics import TraceMetrics  # noqa: PLC0415
-
-                self.rollup = attach(provider)
-                if self.rollup is not None:
-                    self.rollup.connect(Foreign(engine), engine.prices, TraceMetrics(meter) if meter else None)
-                return self.rollup is not None
-            return True  # it cannot be done, which was logged; calls are counted all the same
-
-        if not try_now():
-            # The application has not set its provider yet; spans that are open when it does are not rolled up.
-            engine.before_call = try_now
+def _is_needed_now(settings: Settings) -> bool:
+    """Return whether something has to be told, or to travel, before any SDK is there."""
+    return (
+        bool(settings.policy or settings.baggage_out)
+        or not os.environ.keys().isdisjoint(_OF_LIMITS)
+        or not sys.modules.keys().isdisjoint(_OPENTELEMETRYS_SDK)
+    )
 
 
 def _wanted(settings: Settings, known: Mapping[str, Announced]) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+
+from tracetoll.limits.near import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -76,5 +77,5 @@ def _wrong_unit(number: str, unit: str) -> str:
 def meant(word: str, known: Iterable[str]) -> str:
     """Return the question whether the nearest of the known words is meant; empty if none is near."""
     by_lower = {one.lower(): one for one in sorted(known)}
-    near = get_close_matches(word.lower(), by_lower, 1)
-    return f"did you mean {by_lower[near[0]]!r}?" if near else ""
+    near = nearest(word.lower(), tuple(by_lower))
+    return f"did you mean {by_lower[near]!r}?" if near is not None else ""

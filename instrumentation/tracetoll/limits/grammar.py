@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll.limits.limit import ACTIONS, SUBJECTS, UNPRICED, WrongLimitError, suggestion
+from tracetoll.limits.near import nearest
 from tracetoll.limits.numbers import parse_share, parse_wait, read_amount
 from tracetoll.limits.windows import CALENDAR, LIFE
 from tracetoll.limits.words import Words
@@ -125,8 +125,8 @@ def _subject(word: Word) -> str:
 
 def taken_for(word: str) -> str:
     """Return the subject or calendar word which a misspelt one is taken for, rather than for an attribution key."""
-    near = get_close_matches(word, SUBJECTS, 1, 0.85) or get_close_matches(word, CALENDAR, 1, 0.75)
-    return "" if word in SUBJECTS or not near else near[0]
+    near = nearest(word, tuple(SUBJECTS), 0.85) or nearest(word, CALENDAR, 0.75)
+    return "" if word in SUBJECTS else near or ""
 
 
 def _where(words: Words, found: _Found, _: str) -> None:

@@ -10,11 +10,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from tracetoll.attribution import attribute_name
+from tracetoll.limits.near import nearest
 from tracetoll.limits.windows import Calendar, Rolling, parse_window
 
 if TYPE_CHECKING:
@@ -226,8 +226,8 @@ def _remade(given: dict[str, Any]) -> Limit:
 
 def suggestion(word: str, known: Sequence[str]) -> str:
     """Return the known word that is meant, as the end of a message, else all of them."""
-    near = get_close_matches(word, known, 1)
-    return f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(known)}"
+    near = nearest(word, known)
+    return f"did you mean {near!r}?" if near is not None else f"known are: {', '.join(known)}"
 
 
 def _one_of(key: str, value: object, known: Sequence[str]) -> str:

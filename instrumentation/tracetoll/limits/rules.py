@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from hashlib import blake2s
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tracetoll.ledgers.protocol import Rule
@@ -260,6 +259,8 @@ def ruled(limits: Iterable[Limit], *, default_subject: str = "process", prefix: 
     Accounts are kept under what a limit is about, not how much: they stay when the amount is changed. Limits
     about the same are told apart by their order.
     """
+    from hashlib import blake2s  # noqa: PLC0415  # for whoever has limits: it takes 2 ms
+
     made: list[Ruled] = []
     seen: dict[str, int] = {}
     for limit in _with_paces(limits):

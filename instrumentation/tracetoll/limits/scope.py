@@ -5,18 +5,16 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry import context
 
 from tracetoll.attribution import travelling
-from tracetoll.limits.rules import ruled
-from tracetoll.limits.sources import as_limit
-from tracetoll.usage import NANO, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from contextvars import Token
     from types import TracebackType
 
@@ -25,7 +23,9 @@ if TYPE_CHECKING:
     from tracetoll.call import Ending
     from tracetoll.limits.limit import Limit
     from tracetoll.limits.rules import Ruled
+    from tracetoll.usage import Usage
 
+_NANO: Final = 1_000_000_000
 _ids: Final = count(1)
 current_scopes: ContextVar[tuple[Scope, ...]] = ContextVar("tracetoll_limits", default=())
 _entered: ContextVar[_Entered | None] = ContextVar("tracetoll_limits_entered", default=None)
@@ -54,7 +54,7 @@ class Spend:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._usage = Usage()
+        self._usage: Usage | None = None
         self._nano_usd = 0
         self._calls = self._refused = self._unpriced = self._missing = 0
         self._begun = 0
@@ -62,12 +62,12 @@ class Spend:
     @property
     def usage(self) -> Usage:
         """Return the sum of the usage of all calls that have ended."""
-        return self._usage
+        return self._usage if self._usage is not None else _no_usage()
 
     @property
     def cost(self) -> float:
         """Return what they cost in US dollars, as far as their prices are known; see `unpriced`."""
-        return self._nano_usd / NANO
+        return self._nano_usd / _NANO
 
     @property
     def calls(self) -> int:
@@ -91,6 +91,13 @@ class Spend:
 
     def __repr__(self) -> str:
         return f"<Spend calls={self.calls} usage={self.usage!r} cost={self.cost:.6f} refused={self.refused}>"
+
+
+@cache
+def _no_usage() -> Usage:
+    from tracetoll.usage import Usage  # noqa: PLC0415  # everybody imports this module
+
+    return Usage()
 
 
 class Scope:
@@ -132,7 +139,7 @@ class Scope:
         """Take what was spent elsewhere on behalf of this block."""
         spend = self.spend
         with spend._lock:  # noqa: SLF001
-            spend._usage = spend._usage + totals.usage  # noqa: SLF001
+            spend._usage = spend.usage + totals.usage  # noqa: SLF001
             spend._nano_usd += totals.nano_usd or 0  # noqa: SLF001
             spend._begun += totals.calls  # noqa: SLF001
             spend._calls += totals.calls  # noqa: SLF001
@@ -149,7 +156,7 @@ class Scope:
             spend._calls += sent  # noqa: SLF001
             spend._missing += ending.missing is not None  # noqa: SLF001
             if usage is not None:
-                spend._usage = spend._usage + usage  # noqa: SLF001
+                spend._usage = spend.usage + usage  # noqa: SLF001
                 spend._unpriced += cost is None or cost.status != "priced"  # noqa: SLF001
                 if cost is not None and cost.amount is not None:
                     spend._nano_usd += cost.amount  # noqa: SLF001
@@ -178,11 +185,7 @@ class limits:  # noqa: N801  # reads as the statement it is used as: with limits
     __slots__ = ("_rules",)
 
     def __init__(self, *given: Limit | str) -> None:
-        self._rules = (
-            ruled([as_limit(one, "limits(...)") for one in given], default_subject="scope", prefix="block|")
-            if given
-            else ()
-        )
+        self._rules = _ruled(given) if given else ()
 
     def __enter__(self) -> Spend:
         scope = Scope(self._rules)
@@ -213,3 +216,11 @@ class limits:  # noqa: N801  # reads as the statement it is used as: with limits
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.__exit__(kind, error, trace)
+
+
+def _ruled(given: Sequence[Limit | str]) -> tuple[Ruled, ...]:
+    # With the first limit: everybody imports this module.
+    from tracetoll.limits.rules import ruled  # noqa: PLC0415
+    from tracetoll.limits.sources import as_limit  # noqa: PLC0415
+
+    return ruled([as_limit(one, "limits(...)") for one in given], default_subject="scope", prefix="block|")

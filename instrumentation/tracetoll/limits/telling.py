@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 from tracetoll.errors import BUDGET_EXCEEDED, LimitExceeded
-from tracetoll.limits.windows import Calendar
+from tracetoll.limits.windows import Calendar, zone_of
 from tracetoll.signals import Standing
 from tracetoll_semconv import attributes as a
 from tracetoll_semconv import events
@@ -40,8 +39,7 @@ def moment(ruled: Ruled, at: float | None) -> datetime | None:
     """Return a time in the limit's own time zone."""
     if at is None:
         return None
-    zone = ZoneInfo(ruled.limit.timezone) if ruled.limit.timezone != "UTC" else UTC
-    return datetime.fromtimestamp(at, zone)
+    return datetime.fromtimestamp(at, zone_of(ruled.limit.timezone))
 
 
 def refusal(ruled: Ruled, numbers: Numbers) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from tracetoll.limits.durations import duration_text, is_duration, meant, parse_duration
 
@@ -67,7 +66,7 @@ class Calendar:
     def __post_init__(self) -> None:
         if self.unit not in CALENDAR:
             raise ValueError(_unknown("window", self.unit, CALENDAR))
-        _zone(self.timezone)
+        zone_of(self.timezone)
 
     def __str__(self) -> str:
         return self.unit
@@ -81,7 +80,7 @@ class Calendar:
         is two periods.
         """
         # Time zones change at whole seconds only, so that the fraction does not matter.
-        second, zone = math.floor(timestamp), _zone(self.timezone)
+        second, zone = math.floor(timestamp), zone_of(self.timezone)
         if self.unit in _DATES:
             return _of_dates(self.unit, second, zone)
         return _of_clock(self.unit, second, zone)
@@ -164,7 +163,7 @@ def parse_window(value: object, timezone: object) -> Rolling | Calendar | None:
 
     A number is seconds. Raises ValueError, its text beginning with `window: ` or `timezone: `.
     """
-    _zone(timezone)
+    zone_of(timezone)
     if value is None:
         return None
     if isinstance(value, timedelta):
@@ -208,13 +207,15 @@ def _unknown(key: str, value: str, known: Iterable[str], otherwise: str = "") ->
     return f"{key}: {value!r} is not known; {way_out}"
 
 
-def _zone(name: object) -> tzinfo:
+def zone_of(name: object) -> tzinfo:
     """Return a time zone by its name; ValueError if there is none of it."""
     if not isinstance(name, str) or not name:
         msg = f"timezone: {name!r} is not the name of a time zone; give one such as 'Europe/Berlin'"
         raise ValueError(msg)
     if name == "UTC":
         return UTC  # also where the system has no time zones
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones  # noqa: PLC0415  # for whoever names one
+
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

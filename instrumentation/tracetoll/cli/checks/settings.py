@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import fields
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll.cli.checks.section import Section, warnings_of
 from tracetoll.config import Settings, read_settings
+from tracetoll.limits.near import nearest
 from tracetoll.providers.found import found_providers
 from tracetoll.safety import RAISE_FAULTS_VARIABLE
 
@@ -45,10 +45,10 @@ def check_settings(environment: Mapping[str, str] | None = None) -> Section:
     known = {*variables.values(), *_OTHERS}
     for variable in sorted(environment):
         if variable.startswith(PREFIX) and variable not in known:
-            close = get_close_matches(variable, variables.values(), 1)
+            close = nearest(variable, tuple(variables.values()))
             section.attention.append(
                 f"{variable} is not a setting and does nothing"
-                + (f"; did you mean {close[0]}?" if close else "; unset it")
+                + (f"; did you mean {close}?" if close is not None else "; unset it")
             )
     return section
 
