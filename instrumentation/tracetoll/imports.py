@@ -10,6 +10,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from tracetoll.forks import call_in_child
 from tracetoll.safety import contained
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ class _Finder:
 
     def __init__(self) -> None:
         self.waiting: dict[str, list[Hook]] = {}
+        self._unlock()
+        call_in_child(self, _Finder._unlock)
+
+    def _unlock(self) -> None:
         self._lock = threading.Lock()
 
     def add(self, name: str, hook: Hook) -> None:

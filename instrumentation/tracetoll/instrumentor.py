@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from tracetoll.config import read_settings
+from tracetoll.forks import call_in_child
 from tracetoll.imports import when_imported
 from tracetoll.patching import Patches
 from tracetoll.providers.found import found_providers
@@ -66,8 +67,12 @@ class Instrumentor:
             if self is None:
                 self = super().__new__(cls)
                 self.patches = self.printer = self._make = self._running = None
+                call_in_child(self, Instrumentor._unlock)
                 cls._instance = self
             return self
+
+    def _unlock(self) -> None:
+        Instrumentor._creating = threading.RLock()
 
     @property
     def is_instrumented_by_opentelemetry(self) -> bool:
