@@ -208,3 +208,25 @@ def test_the_request_is_made_inside_the_span(provider: LocalProvider, instrument
 
     assert [instrumented.only_span().context] == seen
     assert not trace.get_current_span().get_span_context().is_valid
+
+
+class Unusable:
+    """A meter provider that has no meters."""
+
+    def get_meter(self, *_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+
+def test_where_we_cannot_begin_calls_go_through_as_if_we_were_not_there(
+    provider: LocalProvider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("TRACETOLL_RAISE_FAULTS")
+    Instrumentor().instrument(meter_provider=Unusable())  # type: ignore[arg-type]  # nothing is right with it
+    try:
+        with client("openai", provider.url) as of:
+            answer = of.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
+    finally:
+        Instrumentor().uninstrument()
+
+    assert provider.handed_out.input_tokens == answer.usage.prompt_tokens
+    assert "tracetoll failed while instrumenting" in caplog.text
