@@ -36,6 +36,7 @@ class Claim:
         "characters",
         "choices",
         "chunks",
+        "fits",
         "fullest",
         "granted_output",
         "input",
@@ -66,6 +67,8 @@ class Claim:
         self.kind: Kind
         self.own: Sequence[Ruled] = ()
         """Limits of this call alone."""
+        self.fits = False
+        """Whether it is known already that the call fits into those of this call alone."""
         self.applied: Sequence[Ruled] = ()
         """Limits with accounts, in the order of `lines`."""
         self.lines: Sequence[Line] = ()

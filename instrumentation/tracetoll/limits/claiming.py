@@ -63,21 +63,25 @@ class Row(NamedTuple):
 
 
 class Plan:
-    """The rows of a kind's limits, for calls that ask alike."""
+    """The rows of some limits, for calls that ask alike."""
 
-    __slots__ = ("asked", "base", "by_limit", "choices", "rates", "rows")
+    __slots__ = ("asked", "base", "by_limit", "choices", "own", "rates", "rows")
 
-    def __init__(
-        self, limits: Iterable[Ruled], asked: Asked, choices: int, base: TextRates | None, *, long: bool
-    ) -> None:
+    def __init__(self, group: Group, asked: Asked, choices: int, base: TextRates | None, *, long: bool) -> None:
         self.base = base
         """The prices that this plan was made with."""
         self.rates = base._replace(input=base.highest_input, output=base.highest_output) if base and long else base
         """The prices that hold for these calls."""
         self.asked = asked
         self.choices = choices
-        self.by_limit = {ruled: self.row(ruled) for ruled in limits}
+        self.by_limit = {ruled: self.row(ruled) for ruled in group.applied}
         self.rows = tuple(self.by_limit.values())
+        self.own = tuple(
+            (ruled.hard if ruled.unit != "context_window" else -1, self.row(ruled))
+            for ruled in group.own
+            if ruled.hard is not None
+        )
+        """The bounds of limits of the call alone; -1: it depends on the model's context window."""
 
     def row(self, ruled: Ruled) -> Row:
         """Return the row of a limit that need not be one of the kind's."""
@@ -86,12 +90,33 @@ class Plan:
         return Row(ruled.rule, ruled.strict, per_input, per_call, usual, rate, elastic)
 
 
+class Group:
+    """Limits that apply together, and what follows from it."""
+
+    __slots__ = ("applied", "own", "plans", "wants")
+
+    def __init__(self, applied: Sequence[Ruled], own: Sequence[Ruled]) -> None:
+        self.applied = applied
+        """Those with accounts."""
+        self.own = own
+        """Those about the call alone."""
+        self.wants = _wants((*own, *applied))
+        self.plans: dict[int, Plan] = {}
+
+    def plan(self, key: int, asked: Asked, choices: int, base: TextRates | None, *, long: bool) -> Plan:
+        """Make a plan, and keep it under its key."""
+        if len(self.plans) >= _PLANS_KEPT:
+            self.plans.clear()
+        made = self.plans[key] = Plan(self, asked, choices, base, long=long)
+        return made
+
+
 class Kind:
     """What is known of all calls of one model on one surface of one host. Made once."""
 
     __slots__ = (
         "accounts",
-        "applied",
+        "all",
         "by_trace",
         "cap_field",
         "cap_fields",
@@ -100,12 +125,11 @@ class Kind:
         "latest",
         "learned",
         "longest",
-        "own",
-        "plans",
+        "outside",
+        "plain",
         "priced",
         "rules",
         "target",
-        "wants",
     )
 
     def __init__(self, call: Call, rules: Sequence[Ruled], learned: Learned) -> None:
@@ -113,7 +137,7 @@ class Kind:
         apply = [ruled for ruled in rules if ruled.might_apply(*asked)]
         self.target = call.target
         """Kept, so that its id cannot come to mean another one."""
-        self.own = tuple(ruled for ruled in apply if ruled.own and not ruled.dynamic)
+        own = tuple(ruled for ruled in apply if ruled.own and not ruled.dynamic)
         known = {a.GEN_AI_PROVIDER_NAME: asked[0], a.GEN_AI_REQUEST_MODEL: asked[1], a.GEN_AI_OPERATION_NAME: asked[2]}
         self.rules = tuple(
             (ruled, None if ruled.dynamic else ruled.fixed_account or _account_of(ruled, known))
@@ -121,27 +145,27 @@ class Kind:
             if not ruled.own or ruled.dynamic
         )
         """Limits, and the account of each where all calls of this kind have the same."""
-        plain = all(not ruled.dynamic and (account or ruled.per == "trace") for ruled, account in self.rules)
-        self.applied = tuple(ruled for ruled, _ in self.rules)
-        self.wants = _wants([*self.own, *self.applied]) if plain else None
-        """What the limits want; None where it depends on the call which of them apply."""
-        self.by_trace = any(ruled.per == "trace" for ruled in self.applied)
+        self.plain = all(not ruled.dynamic and (account or ruled.per == "trace") for ruled, account in self.rules)
+        """Whether it does not depend on the call which of the limits apply, in a trace."""
+        self.all = Group(tuple(ruled for ruled, _ in self.rules), own)
+        self.outside: tuple[Group, Sequence[str]] | None = None
+        """The limits of a call outside of any trace, and its accounts, where the limits are plain."""
+        self.by_trace = any(ruled.per == "trace" for ruled in self.all.applied)
         self.accounts = () if self.by_trace else tuple(account or "" for _, account in self.rules)
         """The accounts of every call of this kind, where the limits are plain and none is kept per trace."""
-        self.latest: tuple[ref[Context] | None, Sequence[str]] = (None, ())
+        self.latest: tuple[ref[Context] | None, Sequence[str] | None] = (None, ())
         """The context of the last call, and its accounts: most calls follow another one of the same context."""
         self.learned = learned
         self.longest = _longest(call)
         caps = call.surface.output_caps
         self.cap_fields = caps
         # OpenAI wants the new name, hosts that are compatible with it mostly know the old one.
-        own = caps[0] if caps and asked[0] in _OWN_PROVIDERS else caps[-1] if caps else None
-        self.cap_field = own if call.surface.adds_cap else None
+        cap = caps[0] if caps and asked[0] in _OWN_PROVIDERS else caps[-1] if caps else None
+        self.cap_field = cap if call.surface.adds_cap else None
         """The field for a cap where the application gave none; None: the provider takes no cap here."""
         self.choices = call.surface.choices
         self.continues = call.surface.billed == "later"
         """Whether a call may continue a conversation that the provider keeps."""
-        self.plans: dict[int, Plan] = {}
         self.priced: tuple[float, TextRates | None, int | None] = (0.0, None, None)
         """Until when they may be kept, by the monotonic clock; prices of calls that do not choose a service tier, and
         the context window."""
@@ -152,18 +176,9 @@ class Kind:
         if latest is not None and latest() is context:
             return accounts
         trace = _trace_of(context)
-        if trace is None:
-            return None
-        accounts = [account or f"{ruled.key}:{trace}" for ruled, account in self.rules]
+        accounts = [account or f"{ruled.key}:{trace}" for ruled, account in self.rules] if trace is not None else None
         self.latest = (ref(context), accounts)  # weak: a context has the span, with everything that it says
         return accounts
-
-    def plan(self, key: int, asked: Asked, choices: int, base: TextRates | None, *, long: bool) -> Plan:
-        """Make a plan, and keep it under its key."""
-        if len(self.plans) >= _PLANS_KEPT:
-            self.plans.clear()
-        made = self.plans[key] = Plan(self.applied, asked, choices, base, long=long)
-        return made
 
 
 def _trace_of(context: Context) -> str | None:
@@ -255,26 +270,31 @@ class Claims:
         if kind is None or kind.target is not call.target:
             kind = self._new_kind(call)
         claim.kind = kind
-        accounts: Sequence[str] | None = None
-        if kind.wants is not None and not call.scopes:
+        group, accounts = kind.all, None
+        plain = kind.plain and not call.scopes
+        if plain:
             accounts = kind.in_context(call.context) if kind.by_trace else kind.accounts
+            if accounts is None and kind.outside is not None:
+                group, accounts = kind.outside
         if accounts is not None:
-            claim.applied, claim.own, wants = kind.applied, kind.own, kind.wants
+            claim.applied, claim.own, wants = group.applied, group.own, group.wants
         else:
             accounts = self._find(claim)
             wants = _wants((*claim.applied, *claim.own))
-        if wants is None or not (accounts or claim.own):
+            if plain:
+                kind.outside = Group(claim.applied, claim.own), accounts
+        if not (accounts or claim.own):
             claim.lines = ()
             return False
         claim.wants = wants
-        self._measure(claim, wants, accounts)
+        self._measure(claim, group, accounts)
         return True
 
     def _find(self, claim: Claim) -> Sequence[str]:
         """Find out which limits apply to a claim, where that depends on the call; return their accounts."""
         call, kind = claim.call, claim.kind
         known = _told(call)
-        own = claim.own = list(kind.own)
+        own = claim.own = list(kind.all.own)
         applied: list[Ruled] = []
         accounts: list[str] = []
         for ruled, fixed in kind.rules:
@@ -384,9 +404,9 @@ class Claims:
 
     # --- how much ----------------------------------------------------------------------------
 
-    def _measure(self, claim: Claim, wants: Wants, accounts: Sequence[str]) -> None:
+    def _measure(self, claim: Claim, group: Group, accounts: Sequence[str]) -> None:
         """Find out how much a call takes, from its request and from what is known of its kind."""
-        call, body, kind = claim.call, claim.body, claim.kind
+        call, body, kind, wants = claim.call, claim.body, claim.kind, claim.wants
         fields = body if type(body) is dict else view(body)
         learned = kind.learned
         size = claim.size = size_of(fields)
@@ -408,22 +428,24 @@ class Claims:
         long = base is not None and base.tier_above is not None and into > base.tier_above
         # Everything that a line depends on beside numbers of tokens, as one number.
         key = choices << 4 | wants.prices << 3 | long << 2 | call.streaming << 1 | (cap is not None)
-        plan = kind.plans.get(key)
+        plan = group.plans.get(key)
         if plan is None or plan.base != base:
-            plan = kind.plan(key, claim.asked, choices, base, long=long)
+            plan = group.plan(key, claim.asked, choices, base, long=long)
         claim.rates = plan.rates
         claim.watching = wants.cuts and call.streaming
         claim.output = _output(claim, wants) if cap is None or wants.caps else _capped(cap, usual)
         rows: Iterable[Row] = plan.rows
-        if claim.applied is not kind.applied:
+        if claim.applied is not group.applied:
             rows = [plan.by_limit.get(ruled) or plan.row(ruled) for ruled in claim.applied]
         lines = claim.lines = []
+        most = size.bound + before
         for (rule, strict, per_input, per_call, per_usual, rate, elastic), account in zip(rows, accounts, strict=True):
-            fixed = per_call + per_input * (size.bound + before if strict else into)
+            fixed = per_call + per_input * (most if strict else into)
             if per_usual:
                 fixed += per_usual * usual
             # As Line(...) does, in half the time: there is one per limit and call.
             lines.append(_new_tuple(Line, (rule, account, fixed, rate, elastic)))
+        claim.fits = claim.own is group.own and _fits(claim, plan, most)
 
     def _rates(self, call: Call, kind: Kind, fields: Mapping[str, Any]) -> tuple[TextRates | None, int | None]:
         """Return prices and context window, as far as they are known."""
@@ -468,6 +490,15 @@ def _told(call: Call) -> Told:
         **call.attribution,
     }
     return Told(told, _trace_of(call.context))
+
+
+def _fits(claim: Claim, plan: Plan, most: int) -> bool:
+    """Return whether a call fits into the limits of the call alone as it is; `most` is the most its input can be."""
+    for bound, (_, strict, per_input, per_call, per_usual, rate, _) in plan.own:
+        fixed = per_call + per_input * (most if strict else claim.input) + per_usual * claim.usual_output
+        if fixed + rate * claim.output.wanted > bound:
+            return False
+    return True
 
 
 def _capped(cap: int, usual: int) -> Output:

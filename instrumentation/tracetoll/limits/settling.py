@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tracetoll.limits.claiming import Claims
     from tracetoll.limits.rules import Alarm, Ruled
     from tracetoll.signals import Signals
+    from tracetoll.usage import Usage
 
 log: Final = logging.getLogger("tracetoll")
 
@@ -71,9 +72,9 @@ class Settling:
             if usage is None and call.surface.billed != "now" and call.response_id is not None:
                 self._defer(call.response_id, claim, spent)
             self._look(claim, balances)
-        for ruled in claim.own:
-            self._look_at_own(claim, ruled, ending)
         if usage is not None:
+            if claim.own:
+                self._look_at_own(claim, usage, ending)
             if cost is None or cost.amount is None:
                 for ruled, line in with_lines(claim):
                     self._look_at_price(claim, ruled, line)
@@ -160,20 +161,19 @@ class Settling:
                     if before < alarm.amount <= spent:
                         self._crossed(claim, ruled, alarm, spent, line)
 
-    def _look_at_own(self, claim: Claim, ruled: Ruled, ending: Ending) -> None:
+    def _look_at_own(self, claim: Claim, usage: Usage, ending: Ending) -> None:
         """Tell which thresholds of one call were crossed."""
-        usage = ending.usage
-        if usage is None:
-            return
-        spent, whole = rules.spent(usage, ending.cost)[ruled.unit], float(ruled.whole)
-        if ruled.unit == "context_window":
-            window = ending.cost.context_window if ending.cost is not None else None
-            if not window or usage.context_tokens is None:
-                return
-            spent, whole = usage.context_tokens, float(ruled.limit.amount) * window
-        for alarm in ruled.alarms:
-            if spent >= alarm.threshold.share * whole:
-                self._crossed(claim, ruled, alarm, spent, None)
+        found = rules.spent(usage, ending.cost)
+        for ruled in claim.own:
+            spent, whole = found[ruled.unit], float(ruled.whole)
+            if ruled.unit == "context_window":
+                window = ending.cost.context_window if ending.cost is not None else None
+                if not window or usage.context_tokens is None:
+                    continue
+                spent, whole = usage.context_tokens, float(ruled.limit.amount) * window
+            for alarm in ruled.alarms:
+                if spent >= alarm.threshold.share * whole:
+                    self._crossed(claim, ruled, alarm, spent, None)
 
     def _crossed(self, claim: Claim, ruled: Ruled, alarm: Alarm, spent: int, line: Line | None) -> None:
         """Tell that a threshold was crossed, and call back who wants to know."""
