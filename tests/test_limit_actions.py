@@ -21,6 +21,7 @@ from limit_calls import (
     ASK_CHAT,
     ASK_CLAUDE,
     ASKED,
+    CAPPED,
     EVERY_WAY,
     HELPED,
     INPUT,
@@ -306,7 +307,7 @@ def test_less_than_an_answer_needs_is_not_clamped_to(
     assert [] == events(telemetry, "tracetoll.budget.clamped")
 
 
-@pytest.mark.parametrize("case", EVERY_WAY)
+@pytest.mark.parametrize("case", CAPPED)
 def test_a_clamped_call_arrives_with_the_lowered_cap(
     case: Case, provider: LocalProvider, instrument: Instrument
 ) -> None:

@@ -138,7 +138,7 @@ class Surface:
     question: Mapping[str, Any] | None = None
     """The arguments of a plain question, for limits; None: limits have nothing to do here."""
     cap: Callable[[int], Mapping[str, Any]] | None = None
-    """The arguments that cap the answer at so many tokens."""
+    """The arguments that cap the answer at so many tokens; None: there is no cap that a limit may lower."""
     sent_cap: str | None = None
     """Where in a request on the wire the cap stands, by a dotted path; None: there is none."""
     broken: Callable[[Reply], Reply] | None = None

@@ -241,6 +241,7 @@ def _reports(document: Json) -> Iterator[tuple[str | None, Mapping[str, Json]]]:
         return
     yield from _reports_of_google(document)
     yield from _reports_of_watsonx(document)
+    yield from _reports_of_replicate(document)
     result = document.get("result")
     places = [document, document.get("response"), document.get("message"), document.get("delta")]
     places.append(document.get("interaction"))
@@ -269,6 +270,14 @@ def _reports_of_watsonx(document: Mapping[str, Json]) -> Iterator[tuple[None, Ma
         counts = {"input_tokens": told.get("input_token_count"), "output_tokens": told.get("generated_token_count")}
         if any(counts.values()):
             yield None, {name: number for name, number in counts.items() if number}
+
+
+def _reports_of_replicate(document: Mapping[str, Json]) -> Iterator[tuple[str | None, Mapping[str, Json]]]:
+    """Yield what Replicate tells of a prediction that is done."""
+    told = document.get("metrics")
+    if isinstance(told, dict) and "input_token_count" in told:
+        counts = {"input_tokens": told["input_token_count"], "output_tokens": told.get("output_token_count")}
+        yield document.get("id"), counts
 
 
 def _has_tokens(usage: Mapping[str, Json]) -> bool:
