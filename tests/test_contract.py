@@ -55,7 +55,7 @@ def labels(case: Case, url: str) -> dict[str, Any]:
     return {
         "gen_ai.operation.name": case.surface.operation,
         "gen_ai.provider.name": case.surface.of.provider,
-        "gen_ai.request.model": case.surface.model,
+        **case.surface.model_told,
         "server.address": "127.0.0.1",
         "server.port": urlsplit(url).port,
     }
@@ -96,10 +96,10 @@ def test_a_span_says_what_was_asked(case: Case, provider: LocalProvider, instrum
 
     span = instrumented.only_span()
     told = dict(span.attributes or {})
-    asked = {"gen_ai.request.model": case.surface.model, **case.surface.span}
+    asked = {**case.surface.model_told, **case.surface.span}
     if case.streamed:
         asked["gen_ai.request.stream"] = True
-    assert f"{case.surface.operation} {case.surface.model}" == span.name
+    assert " ".join(filter(None, (case.surface.operation, case.surface.model))) == span.name
     assert SpanKind.CLIENT == span.kind
     assert StatusCode.UNSET == span.status.status_code
     assert beginning_with(asked, "gen_ai.request.") == beginning_with(told, "gen_ai.request.")
@@ -278,7 +278,8 @@ def test_an_error_of_the_provider_fails_the_call_and_reaches_the_application(
     assert issubclass(seen.error[0], getattr(*found(sdk.error)))
     span, told = telemetry.only_span(), telemetry.told()
     assert StatusCode.ERROR is span.status.status_code
-    assert ("failed", sdk.error_type.format(status)) == (told["tracetoll.call.outcome"], told["error.type"])
+    kind = f"{seen.error[0].__module__}.{seen.error[0].__qualname__}".removeprefix("builtins.")
+    assert ("failed", sdk.error_type.format(status, kind=kind)) == (told["tracetoll.call.outcome"], told["error.type"])
     assert HandedOut() == provider.handed_out == reported(span)
 
 

@@ -194,7 +194,7 @@ def test_the_span_of_a_refused_call_says_so(case: Case, provider: LocalProvider,
         "tracetoll.budget.state": "exceeded",
         "tracetoll.budget.action": "block",
         "tracetoll.budget.refused": True,
-        "gen_ai.request.model": case.surface.model,
+        **case.surface.model_told,
     }.items() <= telemetry.told().items()
     assert not [name for name in telemetry.told() if name.startswith(("gen_ai.usage", "tracetoll.cost"))]
     assert "tracetoll.usage.source" not in telemetry.told()

@@ -75,14 +75,16 @@ class Sdk:
     rejected: Callable[[int], Reply] = rejected
     """A reply of a status, in the provider's format."""
     error_type: str = "bad_toll"
-    """What is told of it, and of an error in a stream; `{}` stands for the HTTP status."""
+    """What is told of it; `{}` stands for the HTTP status, `{kind}` for the exception's class."""
+    error_in_stream: str | None = None
+    """What is told of an error in a stream, if not the same."""
     retrying: Mapping[str, Any] | None = None
     """Options of a client that asks three times; None if the SDK never asks again."""
     ways: tuple[How, ...] = ("whole", "stream")
     async_name: str = "{}"
     """What an asynchronous client calls a method: `{}_async`, `aio.{}`."""
-    model: str = "model"
-    """The argument that names the model."""
+    model: str | None = "model"
+    """The argument that names the model; None: it is not asked for by name."""
     answer_id: str | None = "id"
     answer_model: str | None = "model"
     """Where in an answer on the wire its id and model stand; None: it has none."""
@@ -102,7 +104,7 @@ class Sdk:
     belongs_to: Literal["asking", "reading"] = "asking"
     """Whose a lazy stream is: what asks may be known only when it is read."""
     apart: bool = False
-    """It cannot be installed beside the others: `make test-apart` runs its tests."""
+    """It cannot be installed beside the others, or takes long to import: `make test-apart` runs its tests."""
 
     @property
     def installed(self) -> bool:
@@ -160,8 +162,13 @@ class Surface:
         return SDKS[self.sdk]
 
     @property
-    def model(self) -> str:
-        return str(self.arguments[self.of.model])
+    def model(self) -> str | None:
+        return None if self.of.model is None else str(self.arguments[self.of.model])
+
+    @property
+    def model_told(self) -> Mapping[str, str]:
+        """The attribute that names the model, if that is asked for by name."""
+        return {} if self.model is None else {"gen_ai.request.model": self.model}
 
 
 SDKS: dict[str, Sdk] = {}

@@ -76,9 +76,11 @@ def normalised(usage: Mapping[str, Json]) -> HandedOut:
         calls=1,
         input_tokens=first(usage, *_INPUTS) + first(usage, "connector_tokens") + beside_read + beside_write,
         output_tokens=first(usage, *_OUTPUTS),
-        cache_read=beside_read or first(inputs, "cached_tokens") or first(usage, "num_cached_tokens", "cached_tokens"),
+        cache_read=beside_read
+        or first(inputs, "cached_tokens")
+        or first(usage, "num_cached_tokens", "cached_tokens", "cached_input_tokens"),
         cache_write=beside_write or first(inputs, "cache_write_tokens"),
-        reasoning=first(outputs, "reasoning_tokens", "thinking_tokens"),
+        reasoning=first(outputs, "reasoning_tokens", "thinking_tokens") or first(usage, "reasoning_tokens"),
     )
 
 
@@ -96,6 +98,10 @@ def _of_google(usage: Mapping[str, Json]) -> HandedOut:
         cache_read=told("cachedContentTokenCount", "total_cached_tokens"),
         reasoning=thoughts,
     )
+
+
+# Words of which one is in a document that tells its usage beside everything else.
+_AT_THE_TOP: Final = frozenset({"prompt_eval_count", "step_count"})
 
 
 class Tally:
@@ -254,7 +260,7 @@ def _reports(document: Json) -> Iterator[tuple[str | None, Mapping[str, Json]]]:
         if not isinstance(place, dict):
             continue
         name = place.get("id")
-        found = [place.get("usage"), place.get("meta"), place if "prompt_eval_count" in place else None]
+        found = [place.get("usage"), place.get("meta"), place if place.keys() & _AT_THE_TOP else None]
         for usage in found:
             if isinstance(usage, dict) and _has_tokens(usage):
                 yield name if isinstance(name, str) else None, usage
