@@ -10,6 +10,7 @@ from functools import cache
 from typing import Final, Literal, TypeAlias
 
 from tracetoll.local_provider import (
+    aleph_alpha,
     anthropic,
     bedrock,
     cohere,
@@ -76,6 +77,7 @@ ROUTES: Final = (
     Route("GET", "/v1/predictions/{id}", replicate.fetched),
     Route("POST", "/reka/v1/chat", reka.chat),
     Route("POST", "/v1/agents/{id}/messages", letta.turn),
+    Route("POST", "/complete", aleph_alpha.completion),
     Route("POST", "/v2/chat", cohere.chat),
     Route("POST", "/v1/chat", compatible.chat, agent="writer"),
     Route("POST", "/v1/chat", cohere.first_chat),

@@ -49,9 +49,13 @@ class HandedOut:
 
 _INPUTS: Final = (
     *("prompt_tokens", "input_tokens", "prompt_eval_count", "inputTokens", "inputTokenCount"),
+    "num_tokens_prompt_total",
     "total_tokens",  # embeddings may have nothing else
 )
-_OUTPUTS: Final = ("completion_tokens", "output_tokens", "eval_count", "outputTokens", "outputTokenCount")
+_OUTPUTS: Final = (
+    *("completion_tokens", "output_tokens", "eval_count", "outputTokens", "outputTokenCount"),
+    "num_tokens_generated",
+)
 
 
 def normalised(usage: Mapping[str, Json]) -> HandedOut:
@@ -101,7 +105,7 @@ def _of_google(usage: Mapping[str, Json]) -> HandedOut:
 
 
 # Words of which one is in a document that tells its usage beside everything else.
-_AT_THE_TOP: Final = frozenset({"prompt_eval_count", "step_count"})
+_AT_THE_TOP: Final = frozenset({"num_tokens_generated", "prompt_eval_count", "step_count"})
 
 
 class Tally:
