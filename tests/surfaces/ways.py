@@ -81,6 +81,8 @@ class Sdk:
     retrying: Mapping[str, Any] | None = None
     """Options of a client that asks three times; None if the SDK never asks again."""
     ways: tuple[How, ...] = ("whole", "stream")
+    asynchronous: bool = True
+    """Whether it can be asked asynchronously."""
     async_name: str = "{}"
     """What an asynchronous client calls a method: `{}_async`, `aio.{}`."""
     model: str | None = "model"
@@ -390,7 +392,8 @@ def picture(value: Any) -> Any:
 def _causes(error: BaseException | None) -> tuple[Any, ...]:
     if error is None:
         return ()
-    told = re.sub(r"'date': '[^']*'", "", str(error))  # some SDKs quote the response's headers
+    # Some SDKs quote the response's headers, or tell when it was.
+    told = re.sub(r"'(date|timestamp)': '[^']*'", "", str(error))
     return (type(error), told, getattr(error, "body", None), *_causes(error.__cause__))
 
 
@@ -555,7 +558,7 @@ class Case:
     @property
     def makes_sense(self) -> bool:
         """Whether any version of the SDK has this."""
-        if self.how not in self.surface.of.ways:
+        if self.how not in self.surface.of.ways or (self.asynchronous and not self.surface.of.asynchronous):
             return False
         if self.how == "helper":
             return self.surface.helper is not None

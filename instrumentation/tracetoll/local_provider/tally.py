@@ -49,12 +49,12 @@ class HandedOut:
 
 _INPUTS: Final = (
     *("prompt_tokens", "input_tokens", "prompt_eval_count", "inputTokens", "inputTokenCount"),
-    "num_tokens_prompt_total",
+    *("num_tokens_prompt_total", "promptTokens"),
     "total_tokens",  # embeddings may have nothing else
 )
 _OUTPUTS: Final = (
     *("completion_tokens", "output_tokens", "eval_count", "outputTokens", "outputTokenCount"),
-    "num_tokens_generated",
+    *("num_tokens_generated", "completionTokens"),
 )
 
 
@@ -71,8 +71,16 @@ def normalised(usage: Mapping[str, Json]) -> HandedOut:
     def details(*names: str) -> Mapping[str, Json]:
         return next((usage[name] for name in names if isinstance(usage.get(name), dict)), {})
 
-    inputs = details("prompt_tokens_details", "prompt_token_details", "input_tokens_details", "input_token_details")
-    outputs = details("completion_tokens_details", "output_tokens_details", "output_token_details")
+    inputs = details(
+        "prompt_tokens_details",
+        "prompt_token_details",
+        "input_tokens_details",
+        "input_token_details",
+        "promptTokensDetails",
+    )
+    outputs = details(
+        "completion_tokens_details", "output_tokens_details", "output_token_details", "completionTokensDetails"
+    )
     # Anthropic and Bedrock leave cached tokens out of the input; the others have them in.
     beside_read = first(usage, "cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount")
     beside_write = first(usage, "cache_creation_input_tokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount")
@@ -81,10 +89,11 @@ def normalised(usage: Mapping[str, Json]) -> HandedOut:
         input_tokens=first(usage, *_INPUTS) + first(usage, "connector_tokens") + beside_read + beside_write,
         output_tokens=first(usage, *_OUTPUTS),
         cache_read=beside_read
-        or first(inputs, "cached_tokens")
+        or first(inputs, "cached_tokens", "cachedTokens")
         or first(usage, "num_cached_tokens", "cached_tokens", "cached_input_tokens"),
         cache_write=beside_write or first(inputs, "cache_write_tokens"),
-        reasoning=first(outputs, "reasoning_tokens", "thinking_tokens") or first(usage, "reasoning_tokens"),
+        reasoning=first(outputs, "reasoning_tokens", "thinking_tokens", "reasoningTokens")
+        or first(usage, "reasoning_tokens"),
     )
 
 
@@ -254,7 +263,7 @@ def _reports(document: Json) -> Iterator[tuple[str | None, Mapping[str, Json]]]:
     yield from _reports_of_replicate(document)
     result = document.get("result")
     places = [document, document.get("response"), document.get("message"), document.get("delta")]
-    places.append(document.get("interaction"))
+    places += [document.get("interaction"), document.get("chatResponse")]
     places += [
         document.get("metadata"),
         document.get("x_groq"),
