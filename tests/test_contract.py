@@ -56,8 +56,7 @@ def labels(case: Case, url: str) -> dict[str, Any]:
         "gen_ai.operation.name": case.surface.operation,
         "gen_ai.provider.name": case.surface.of.provider,
         **case.surface.model_told,
-        "server.address": "127.0.0.1",
-        "server.port": urlsplit(url).port,
+        **({"server.address": "127.0.0.1", "server.port": urlsplit(url).port} if case.surface.of.tells_host else {}),
     }
 
 

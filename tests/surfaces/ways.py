@@ -91,6 +91,8 @@ class Sdk:
     answer_model: str | None = "model"
     """Where in an answer on the wire its id and model stand; None: it has none."""
     request_id: tuple[str, ...] = ("x-request-id", "request-id")
+    tells_host: bool = True
+    """Whether it is known whom a client asks."""
     stream_can: frozenset[StreamCan] = frozenset({"close", "with", "response"})
     """What a stream has beside being iterated."""
     lazy_streams: bool = False
@@ -380,9 +382,9 @@ def picture(value: Any) -> Any:
         return {key: picture(value[key]) for key in value if str(key).lower() not in MADE_AT}
     if isinstance(value, list | tuple):
         return [picture(one) for one in value]
-    content = getattr(value, "content", None)
-    if isinstance(content, bytes):
-        return content
+    for told in (getattr(value, "content", None), getattr(value, "proto", None)):
+        if isinstance(told, bytes) or hasattr(told, "SerializeToString"):
+            return str(told)
     fields = getattr(value, "__dict__", None)
     if fields is not None and type(value).__eq__ is object.__eq__:
         return {name: picture(one) for name, one in fields.items() if not name.startswith("_")}
@@ -392,8 +394,8 @@ def picture(value: Any) -> Any:
 def _causes(error: BaseException | None) -> tuple[Any, ...]:
     if error is None:
         return ()
-    # Some SDKs quote the response's headers, or tell when it was.
-    told = re.sub(r"'(date|timestamp)': '[^']*'", "", str(error))
+    # Some SDKs quote the response's headers, or tell when it was, or with which connection.
+    told = re.sub(r"'(date|timestamp)': '[^']*'|127\.0\.0\.1:\d+", "", str(error))
     return (type(error), told, getattr(error, "body", None), *_causes(error.__cause__))
 
 

@@ -29,6 +29,7 @@ from tracetoll.local_provider import (
     text,
     voyage,
     watsonx,
+    xai,
 )
 from tracetoll.local_provider.answers import Memory
 from tracetoll.local_provider.wire import Received, Reply, unique
@@ -80,6 +81,8 @@ ROUTES: Final = (
     Route("POST", "/v1/agents/{id}/messages", letta.turn),
     Route("POST", "/20231130/actions/chat", oci.chat),
     Route("POST", "/20231130/actions/embedText", oci.embedding),
+    Route("POST", "/xai_api.Chat/GetCompletion", xai.chat),
+    Route("POST", "/xai_api.Chat/GetCompletionChunk", xai.streamed),
     Route("POST", "/complete", aleph_alpha.completion),
     Route("POST", "/v2/chat", cohere.chat),
     Route("POST", "/v1/chat", compatible.chat, agent="writer"),

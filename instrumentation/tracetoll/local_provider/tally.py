@@ -57,6 +57,8 @@ _OUTPUTS: Final = (
     *("num_tokens_generated", "completionTokens"),
 )
 
+_CACHED_BY_XAI: Final = "cached_prompt_text_tokens"
+
 
 def normalised(usage: Mapping[str, Json]) -> HandedOut:
     """Return one call's usage, whichever provider's names it has."""
@@ -87,10 +89,11 @@ def normalised(usage: Mapping[str, Json]) -> HandedOut:
     return HandedOut(
         calls=1,
         input_tokens=first(usage, *_INPUTS) + first(usage, "connector_tokens") + beside_read + beside_write,
-        output_tokens=first(usage, *_OUTPUTS),
+        # xAI counts reasoning beside the completion.
+        output_tokens=first(usage, *_OUTPUTS) + (first(usage, "reasoning_tokens") if _CACHED_BY_XAI in usage else 0),
         cache_read=beside_read
         or first(inputs, "cached_tokens", "cachedTokens")
-        or first(usage, "num_cached_tokens", "cached_tokens", "cached_input_tokens"),
+        or first(usage, "num_cached_tokens", "cached_tokens", "cached_input_tokens", _CACHED_BY_XAI),
         cache_write=beside_write or first(inputs, "cache_write_tokens"),
         reasoning=first(outputs, "reasoning_tokens", "thinking_tokens", "reasoningTokens")
         or first(usage, "reasoning_tokens"),
