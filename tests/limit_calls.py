@@ -29,6 +29,7 @@ ASK_CHAT, ASK_BETA_CHAT, ASK_RESPONSES, ASK_CLAUDE = (
 )
 APIS = (ASK_CHAT, ASK_RESPONSES, ASK_CLAUDE)
 ASK_OTHERS = tuple(replace(one, arguments=one.question) for one in OTHERS if one.question is not None)
+CAP_OTHERS = tuple(one for one in ASK_OTHERS if one.cap is not None)
 
 
 WHOLE = cases(APIS, both("whole"))
@@ -39,6 +40,7 @@ MIXED = cases(APIS, ("whole", "async stream"))
 OTHERS_ASKED = cases(ASK_OTHERS, both("whole", "stream"))
 OTHERS_STREAMED = cases(ASK_OTHERS, both("stream"))
 EVERY_WAY = [*ASKED, *HELPED, *OTHERS_ASKED]
+CAPPED = [*ASKED, *HELPED, *cases(CAP_OTHERS, both("whole", "stream"))]
 
 
 def capped(case: Case, tokens: int) -> Mapping[str, Any]:

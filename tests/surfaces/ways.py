@@ -75,18 +75,24 @@ class Sdk:
     rejected: Callable[[int], Reply] = rejected
     """A reply of a status, in the provider's format."""
     error_type: str = "bad_toll"
-    """What is told of it, and of an error in a stream; `{}` stands for the HTTP status."""
+    """What is told of it; `{}` stands for the HTTP status, `{kind}` for the exception's class."""
+    error_in_stream: str | None = None
+    """What is told of an error in a stream, if not the same."""
     retrying: Mapping[str, Any] | None = None
     """Options of a client that asks three times; None if the SDK never asks again."""
     ways: tuple[How, ...] = ("whole", "stream")
+    asynchronous: bool = True
+    """Whether it can be asked asynchronously."""
     async_name: str = "{}"
     """What an asynchronous client calls a method: `{}_async`, `aio.{}`."""
-    model: str = "model"
-    """The argument that names the model."""
+    model: str | None = "model"
+    """The argument that names the model; None: it is not asked for by name."""
     answer_id: str | None = "id"
     answer_model: str | None = "model"
     """Where in an answer on the wire its id and model stand; None: it has none."""
     request_id: tuple[str, ...] = ("x-request-id", "request-id")
+    tells_host: bool = True
+    """Whether it is known whom a client asks."""
     stream_can: frozenset[StreamCan] = frozenset({"close", "with", "response"})
     """What a stream has beside being iterated."""
     lazy_streams: bool = False
@@ -102,7 +108,7 @@ class Sdk:
     belongs_to: Literal["asking", "reading"] = "asking"
     """Whose a lazy stream is: what asks may be known only when it is read."""
     apart: bool = False
-    """It cannot be installed beside the others: `make test-apart` runs its tests."""
+    """It cannot be installed beside the others, or takes long to import: `make test-apart` runs its tests."""
 
     @property
     def installed(self) -> bool:
@@ -138,7 +144,7 @@ class Surface:
     question: Mapping[str, Any] | None = None
     """The arguments of a plain question, for limits; None: limits have nothing to do here."""
     cap: Callable[[int], Mapping[str, Any]] | None = None
-    """The arguments that cap the answer at so many tokens."""
+    """The arguments that cap the answer at so many tokens; None: there is no cap that a limit may lower."""
     sent_cap: str | None = None
     """Where in a request on the wire the cap stands, by a dotted path; None: there is none."""
     broken: Callable[[Reply], Reply] | None = None
@@ -160,8 +166,13 @@ class Surface:
         return SDKS[self.sdk]
 
     @property
-    def model(self) -> str:
-        return str(self.arguments[self.of.model])
+    def model(self) -> str | None:
+        return None if self.of.model is None else str(self.arguments[self.of.model])
+
+    @property
+    def model_told(self) -> Mapping[str, str]:
+        """The attribute that names the model, if that is asked for by name."""
+        return {} if self.model is None else {"gen_ai.request.model": self.model}
 
 
 SDKS: dict[str, Sdk] = {}
@@ -371,9 +382,9 @@ def picture(value: Any) -> Any:
         return {key: picture(value[key]) for key in value if str(key).lower() not in MADE_AT}
     if isinstance(value, list | tuple):
         return [picture(one) for one in value]
-    content = getattr(value, "content", None)
-    if isinstance(content, bytes):
-        return content
+    for told in (getattr(value, "content", None), getattr(value, "proto", None)):
+        if isinstance(told, bytes) or hasattr(told, "SerializeToString"):
+            return str(told)
     fields = getattr(value, "__dict__", None)
     if fields is not None and type(value).__eq__ is object.__eq__:
         return {name: picture(one) for name, one in fields.items() if not name.startswith("_")}
@@ -383,7 +394,8 @@ def picture(value: Any) -> Any:
 def _causes(error: BaseException | None) -> tuple[Any, ...]:
     if error is None:
         return ()
-    told = re.sub(r"'date': '[^']*'", "", str(error))  # some SDKs quote the response's headers
+    # Some SDKs quote the response's headers, or tell when it was, or with which connection.
+    told = re.sub(r"'(date|timestamp)': '[^']*'|127\.0\.0\.1:\d+", "", str(error))
     return (type(error), told, getattr(error, "body", None), *_causes(error.__cause__))
 
 
@@ -548,7 +560,7 @@ class Case:
     @property
     def makes_sense(self) -> bool:
         """Whether any version of the SDK has this."""
-        if self.how not in self.surface.of.ways:
+        if self.how not in self.surface.of.ways or (self.asynchronous and not self.surface.of.asynchronous):
             return False
         if self.how == "helper":
             return self.surface.helper is not None

@@ -49,9 +49,15 @@ class HandedOut:
 
 _INPUTS: Final = (
     *("prompt_tokens", "input_tokens", "prompt_eval_count", "inputTokens", "inputTokenCount"),
+    *("num_tokens_prompt_total", "promptTokens"),
     "total_tokens",  # embeddings may have nothing else
 )
-_OUTPUTS: Final = ("completion_tokens", "output_tokens", "eval_count", "outputTokens", "outputTokenCount")
+_OUTPUTS: Final = (
+    *("completion_tokens", "output_tokens", "eval_count", "outputTokens", "outputTokenCount"),
+    *("num_tokens_generated", "completionTokens"),
+)
+
+_CACHED_BY_XAI: Final = "cached_prompt_text_tokens"
 
 
 def normalised(usage: Mapping[str, Json]) -> HandedOut:
@@ -67,18 +73,30 @@ def normalised(usage: Mapping[str, Json]) -> HandedOut:
     def details(*names: str) -> Mapping[str, Json]:
         return next((usage[name] for name in names if isinstance(usage.get(name), dict)), {})
 
-    inputs = details("prompt_tokens_details", "prompt_token_details", "input_tokens_details", "input_token_details")
-    outputs = details("completion_tokens_details", "output_tokens_details", "output_token_details")
+    inputs = details(
+        "prompt_tokens_details",
+        "prompt_token_details",
+        "input_tokens_details",
+        "input_token_details",
+        "promptTokensDetails",
+    )
+    outputs = details(
+        "completion_tokens_details", "output_tokens_details", "output_token_details", "completionTokensDetails"
+    )
     # Anthropic and Bedrock leave cached tokens out of the input; the others have them in.
     beside_read = first(usage, "cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount")
     beside_write = first(usage, "cache_creation_input_tokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount")
     return HandedOut(
         calls=1,
         input_tokens=first(usage, *_INPUTS) + first(usage, "connector_tokens") + beside_read + beside_write,
-        output_tokens=first(usage, *_OUTPUTS),
-        cache_read=beside_read or first(inputs, "cached_tokens") or first(usage, "num_cached_tokens", "cached_tokens"),
+        # xAI counts reasoning beside the completion.
+        output_tokens=first(usage, *_OUTPUTS) + (first(usage, "reasoning_tokens") if _CACHED_BY_XAI in usage else 0),
+        cache_read=beside_read
+        or first(inputs, "cached_tokens", "cachedTokens")
+        or first(usage, "num_cached_tokens", "cached_tokens", "cached_input_tokens", _CACHED_BY_XAI),
         cache_write=beside_write or first(inputs, "cache_write_tokens"),
-        reasoning=first(outputs, "reasoning_tokens", "thinking_tokens"),
+        reasoning=first(outputs, "reasoning_tokens", "thinking_tokens", "reasoningTokens")
+        or first(usage, "reasoning_tokens"),
     )
 
 
@@ -96,6 +114,10 @@ def _of_google(usage: Mapping[str, Json]) -> HandedOut:
         cache_read=told("cachedContentTokenCount", "total_cached_tokens"),
         reasoning=thoughts,
     )
+
+
+# Words of which one is in a document that tells its usage beside everything else.
+_AT_THE_TOP: Final = frozenset({"num_tokens_generated", "prompt_eval_count", "step_count"})
 
 
 class Tally:
@@ -241,9 +263,10 @@ def _reports(document: Json) -> Iterator[tuple[str | None, Mapping[str, Json]]]:
         return
     yield from _reports_of_google(document)
     yield from _reports_of_watsonx(document)
+    yield from _reports_of_replicate(document)
     result = document.get("result")
     places = [document, document.get("response"), document.get("message"), document.get("delta")]
-    places.append(document.get("interaction"))
+    places += [document.get("interaction"), document.get("chatResponse")]
     places += [
         document.get("metadata"),
         document.get("x_groq"),
@@ -253,7 +276,7 @@ def _reports(document: Json) -> Iterator[tuple[str | None, Mapping[str, Json]]]:
         if not isinstance(place, dict):
             continue
         name = place.get("id")
-        found = [place.get("usage"), place.get("meta"), place if "prompt_eval_count" in place else None]
+        found = [place.get("usage"), place.get("meta"), place if place.keys() & _AT_THE_TOP else None]
         for usage in found:
             if isinstance(usage, dict) and _has_tokens(usage):
                 yield name if isinstance(name, str) else None, usage
@@ -269,6 +292,14 @@ def _reports_of_watsonx(document: Mapping[str, Json]) -> Iterator[tuple[None, Ma
         counts = {"input_tokens": told.get("input_token_count"), "output_tokens": told.get("generated_token_count")}
         if any(counts.values()):
             yield None, {name: number for name, number in counts.items() if number}
+
+
+def _reports_of_replicate(document: Mapping[str, Json]) -> Iterator[tuple[str | None, Mapping[str, Json]]]:
+    """Yield what Replicate tells of a prediction that is done."""
+    told = document.get("metrics")
+    if isinstance(told, dict) and "input_token_count" in told:
+        counts = {"input_tokens": told["input_token_count"], "output_tokens": told.get("output_token_count")}
+        yield document.get("id"), counts
 
 
 def _has_tokens(usage: Mapping[str, Json]) -> bool:

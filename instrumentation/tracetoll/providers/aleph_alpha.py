@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from tracetoll import usage as u
-from tracetoll.providers.compatible import CHAT as COMPATIBLE_CHAT
+from tracetoll.providers import compatible
 from tracetoll.providers.waists import Body, Function, Waist
-from tracetoll.providers.words import Answer, Surface, asked, paths
+from tracetoll.providers.words import Answer, Choices, Surface, asked, paths
 from tracetoll.usage import UsageMap
 
 USAGE: Final = UsageMap(
@@ -22,7 +22,9 @@ USAGE: Final = UsageMap(
         "usage": {"prompt_tokens": u.INPUT, "completion_tokens": u.OUTPUT, "total_tokens": u.WIRE_TOTAL},
     }
 )
-ANSWER: Final = Answer(id="", model="model_version", usage=paths(""))
+REASONS: Final = Choices("completions", values={"maximum_tokens": "length", "end_of_text": "stop"})
+ANSWER: Final = Answer(id="", model="model_version", usage=paths(""), finish=REASONS)
+SAME: Final = "temperature top_p top_k max_tokens=maximum_tokens stop=stop_sequences"
 
 
 def asking(operation: str, **more: Any) -> Surface:
@@ -43,13 +45,10 @@ API: Final = Waist(
         Function(at=CLIENT + "AsyncClient._post_request", asynchronous=True),
     ),
     surfaces={
-        "complete": asking(
-            "text_completion",
-            request=asked("temperature top_p top_k max_tokens=maximum_tokens stop=stop_sequences"),
-        ),
-        "chat/completions": replace(COMPATIBLE_CHAT, output_caps=()),
+        "complete": asking("text_completion", request=asked(SAME)),
+        "chat/completions": replace(compatible.CHAT, request=asked(SAME), output_caps=()),
         "embed": EMBED,
-        "embeddings": EMBED,
+        "embeddings": compatible.EMBEDDINGS,
         "semantic_embed": EMBED,
         "batch_semantic_embed": EMBED,
         "instructable_embed": EMBED,
