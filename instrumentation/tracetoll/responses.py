@@ -259,6 +259,8 @@ class Watcher:
         if claim is None or not self._call.streaming or self._call.rejected:
             return None
         with _READING:
+            if not claim.due():
+                return None
             return self._call.engine.admission.saw(claim, piece)
         return None
 

@@ -148,9 +148,9 @@ class _Tap:
     def _limited(self, event: object) -> LimitExceeded | None:
         """Follow the stream for the limits; return what to end it with if it has to end."""
         claim, call = self._claim, self._call
-        if claim is None or not call.is_open:
-            return None
         try:
+            if claim is None or not claim.due() or not call.is_open:
+                return None
             return call.engine.admission.saw(claim, event if self._event is None else self._event(event))
         except Exception as error:
             if not fault("following a stream", error):

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     Event = tuple[str, Standing, Mapping[str, Any]]
 
+CHUNKS_SKIPPED: Final = 4
+"""Of how many events of a long stream one is looked at; a power of 2."""
+_CHUNKS_READ: Final = 16
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
@@ -122,6 +125,20 @@ class Claim:
     def asked(self) -> Asked:
         """Return what the application asked for, as far as it decides how the call can be held."""
         return Asked(self.cap is not None, self.cap_field is not None, self.call.streaming)
+
+    def due(self) -> bool:
+        """Note an event of a stream, or some of its bytes; return whether to look at what it carries.
+
+        Where no limit may cut the stream, nobody has to know exactly where it stands: of a long one, some events stand
+        for the others.
+        """
+        self.chunks += 1
+        return self.exact or not self.chunks & (CHUNKS_SKIPPED - 1)
+
+    @property
+    def exact(self) -> bool:
+        """Whether each event of the stream is looked at."""
+        return self.watching or self.chunks <= _CHUNKS_READ
 
     def change(self, field: str, value: object) -> None:
         """Have a field of the request sent with another value."""
