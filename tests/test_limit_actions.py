@@ -709,6 +709,26 @@ def test_a_stream_that_is_read_raw_is_cut_too(
     assert 0 == reserved
 
 
+@pytest.mark.parametrize("read", [9, 30, 90])
+def test_a_stream_that_is_left_spends_about_what_came_of_it(
+    read: int, rambler: LocalProvider, instrument: Instrument
+) -> None:
+    instrument(limits=[Limit(10**6, "output_tokens")])
+    arguments = {**ASK_CHAT.arguments, **ASK_CHAT.stream_arguments, "max_tokens": 200, "stream": True}
+    with client("openai", rambler.url) as of:
+        chunks = len(list(of.chat.completions.create(**arguments)))  # what is learned from
+        ((whole, _),) = accounts().values()
+        stream = of.chat.completions.create(**arguments)
+        for _ in zip(range(read), stream, strict=False):
+            pass
+        stream.close()
+
+    ((spent, reserved),) = accounts().values()
+    assert chunks > 100
+    assert whole * read / chunks == pytest.approx(spent - whole, rel=0.2)
+    assert 0 == reserved
+
+
 # --- reroute ---------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from tracetoll.limits.claim import SKIPPED
 from tracetoll.providers.waists import ENDED
 from tracetoll.reading import dig, get, view
 from tracetoll.safety import contained, fault
@@ -149,7 +150,7 @@ class _Tap:
         """Follow the stream for the limits; return what to end it with if it has to end."""
         claim, call = self._claim, self._call
         try:
-            if claim is None or not claim.due() or not call.is_open:
+            if claim is None or not call.is_open:
                 return None
             return call.engine.admission.saw(claim, event if self._event is None else self._event(event))
         except Exception as error:
@@ -223,8 +224,11 @@ class SyncTap(_Tap):
         finally:
             call.running = False
         hidden = self._seen(event)
-        if self._claim is not None:
-            cut = self._limited(event)
+        claim, cut = self._claim, None
+        if claim is not None:
+            claim.chunks += 1  # here, for it comes with every event
+            if claim.chunks <= claim.exact_until or not claim.chunks & SKIPPED:
+                cut = self._limited(event)
             if cut is not None:
                 response = self._end(cut)
                 with _CUTTING:
@@ -261,8 +265,11 @@ class AsyncTap(_Tap):
         finally:
             call.running = False
         hidden = self._seen(event)
-        if self._claim is not None:
-            cut = self._limited(event)
+        claim, cut = self._claim, None
+        if claim is not None:
+            claim.chunks += 1  # here, for it comes with every event
+            if claim.chunks <= claim.exact_until or not claim.chunks & SKIPPED:
+                cut = self._limited(event)
             if cut is not None:
                 response = self._end(cut)
                 with _CUTTING:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll.ledgers.protocol import Granted
 from tracetoll.limits import checks
-from tracetoll.limits.claim import CHUNKS_SKIPPED
 from tracetoll.limits.claiming import LONGEST_UNKNOWN, Claims
 from tracetoll.limits.estimate import text_length, text_length_of_bytes
 from tracetoll.limits.following import follow
@@ -230,12 +229,8 @@ class Admission:
     # --- while a stream runs -----------------------------------------------------------------
 
     def saw(self, claim: Claim, event: object) -> LimitExceeded | None:
-        """Take an event of a stream, or some of its bytes; return what to end it with if a limit says so.
-
-        Only where the claim's `due()` says so.
-        """
-        length = text_length_of_bytes(event) if isinstance(event, bytes) else text_length(event)
-        claim.characters += length if claim.exact else length * CHUNKS_SKIPPED
+        """Take an event of a stream, or some of its bytes; return what to end it with if a limit says so."""
+        claim.characters += text_length_of_bytes(event) if isinstance(event, bytes) else text_length(event)
         now = time.perf_counter()
         if now - claim.renewed > _RENEW_S and claim.reservation is not None:
             claim.renewed = now

@@ -57,7 +57,7 @@ def so_far(claim: Claim) -> int:
     """Return how many tokens of output a running stream has probably brought."""
     learned = claim.kind.learned
     if claim.characters:
-        return int(claim.characters * learned.text_ratio.top) + 1
+        return int(claim.text * learned.text_ratio.top) + 1
     return int(claim.chunks * learned.chunk.top)
 
 

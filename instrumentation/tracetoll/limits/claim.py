@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     Event = tuple[str, Standing, Mapping[str, Any]]
 
-CHUNKS_SKIPPED: Final = 4
-"""Of how many events of a long stream one is looked at; a power of 2."""
-_CHUNKS_READ: Final = 16
+EXACT_UNTIL: Final = 16
+"""How many events of a stream are looked at one by one, where no limit may cut it: nobody has to know exactly then."""
+SKIPPED: Final = 7
+"""After that, an event whose number has none of these bits stands for those that were skipped before it."""
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
@@ -39,6 +40,7 @@ class Claim:
         "characters",
         "choices",
         "chunks",
+        "exact_until",
         "fits",
         "fullest",
         "granted_output",
@@ -106,8 +108,9 @@ class Claim:
         self.waited_s = 0.0
         self.watching = False
         """Whether a limit may cut this call's stream."""
-        self.characters = 0
-        self.chunks = 0
+        self.characters = self.chunks = 0
+        """Characters in the events of a stream, or pieces of its bytes, that were looked at; how many came."""
+        self.exact_until: float = EXACT_UNTIL
         self.renewed = call.started
         self.settled = False
         self.tightest: Standing | None = None
@@ -126,19 +129,14 @@ class Claim:
         """Return what the application asked for, as far as it decides how the call can be held."""
         return Asked(self.cap is not None, self.cap_field is not None, self.call.streaming)
 
-    def due(self) -> bool:
-        """Note an event of a stream, or some of its bytes; return whether to look at what it carries.
-
-        Where no limit may cut the stream, nobody has to know exactly where it stands: of a long one, some events stand
-        for the others.
-        """
-        self.chunks += 1
-        return self.exact or not self.chunks & (CHUNKS_SKIPPED - 1)
-
     @property
-    def exact(self) -> bool:
-        """Whether each event of the stream is looked at."""
-        return self.watching or self.chunks <= _CHUNKS_READ
+    def text(self) -> int:
+        """Return how many characters of text a stream has brought; of a long one about how many."""
+        chunks = self.chunks
+        if chunks <= self.exact_until:
+            return self.characters
+        step = SKIPPED + 1
+        return self.characters * chunks // (EXACT_UNTIL + chunks // step - EXACT_UNTIL // step)
 
     def change(self, field: str, value: object) -> None:
         """Have a field of the request sent with another value."""

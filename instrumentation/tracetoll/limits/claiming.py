@@ -46,6 +46,7 @@ _PLANS_KEPT: Final = 64
 _LEARNED_WELL: Final = 256
 """After how many answers of a model only every eighth is learned from."""
 _PRICED: Final = frozenset({"usd", "context_window"})
+_ALWAYS: Final = float("inf")
 _new_tuple: Final = tuple.__new__
 
 
@@ -332,7 +333,7 @@ class Claims:
             learned.learn_input(claim.size, into)
         if out is not None:
             learned.output.add(out / claim.choices)
-            learned.learn_text(claim.characters, out)
+            learned.learn_text(claim.text, out)
             if claim.chunks:
                 learned.chunk.add(out / claim.chunks)
 
@@ -433,6 +434,8 @@ class Claims:
             plan = group.plan(key, claim.asked, choices, base, long=long)
         claim.rates = plan.rates
         claim.watching = wants.cuts and call.streaming
+        if claim.watching:
+            claim.exact_until = _ALWAYS
         claim.output = _output(claim, wants) if cap is None or wants.caps else _capped(cap, usual)
         rows: Iterable[Row] = plan.rows
         if claim.applied is not group.applied:
