@@ -21,7 +21,6 @@ AWAITED = {
     "litellm: responses, aresponses",
     "litellm: anthropic.messages",
     "litellm: image_generation, aimage_generation",
-    "openai: `POST /agents/sessions`, `GET /agents/sessions/{id}`",
 }
 
 
