@@ -101,6 +101,8 @@ class Sdk:
     """How a call ended whose stream is forgotten: a generator is closed then."""
     leaves_sockets: bool = False
     """A stream that is forgotten leaves its socket open, with or without us, and the garbage collection warns of it."""
+    binds_early: bool = False
+    """A client keeps the functions that are there when it is made."""
     drops_what_is_closed: bool = False
     """A synchronous stream that is closed lets go of its response and does not close it."""
     cut: str | None = None

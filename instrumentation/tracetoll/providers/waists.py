@@ -110,13 +110,15 @@ class Response:
 class Tap:
     """The iterator that an SDK's own stream object reads: the attribute it is in, which gets ours instead.
 
-    `pieces`: it has pieces of server-sent events, as bytes. `response` is the attribute with what can be closed;
+    `pieces`: it has pieces of server-sent events, as bytes. `made`: it is a method that makes one when the stream is
+    iterated. `response` is the attribute with what can be closed;
     `closes` are the functions ("module:Class.function") by which the application closes a stream. A call of grpc.aio
     is tapped whichever way it is read.
     """
 
     at: str
     pieces: bool = False
+    made: bool = False
     response: str = ""
     closes: tuple[str, ...] = ()
 
