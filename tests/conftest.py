@@ -62,6 +62,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.filterwarnings("ignore:(?i)unclosed (<socket|connection):ResourceWarning"))
     if config.getoption("--apart"):
         items[:] = [item for item in items if _apart(item)]
+        for item in items:  # LiteLLM keeps loops and clients, and lets go of them in any later test
+            item.add_marker(pytest.mark.filterwarnings("ignore:(?i)unclosed :ResourceWarning"))
     one_in = config.getoption("--odd")
     items[:] = [
         item for item in items if item.path.stem != "test_odd_answers" or crc32(item.nodeid.encode()) % one_in == 0

@@ -116,6 +116,7 @@ def _own_stream(call: Call, result: Any, waist: Waist) -> Any:
     if isawaitable(result):
         return _awaited(call, result, waist)
     if call.streaming and (hasattr(result, "__next__") or hasattr(result, "__anext__")):
+        _take_about(call, result, waist)
         tap_in_place(call, result, waist.event, said_elsewhere=bool(waist.said))
         hold(call)
         return result

@@ -111,11 +111,14 @@ class _Source:
 
 
 def _without_usage(call: Call) -> Event:
-    """Return what reads an element but for the places where usage stands."""
-    usage = {where[0] for where in call.surface.answer.usage if where}
+    """Return what reads an element but for the places where usage stands, and the model if that was said."""
+    answer = call.surface.answer
+    usage = {where[0] for where in answer.usage if where}
+    said = {*usage, answer.model}
 
     def event(of: object) -> object:
-        return {name: value for name, value in view(of).items() if name not in usage}
+        known = usage if call.response_model is None else said
+        return {name: value for name, value in view(of).items() if name not in known}
 
     return event
 
