@@ -20,7 +20,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from surfaces import SDKS, Case, Toll
+from surfaces import SDKS, Case, Sdk, Toll
 
 from tracetoll import Instrumentor
 from tracetoll.local_provider import LocalProvider
@@ -60,8 +60,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if leaves_sockets(item):
             item.add_marker(pytest.mark.filterwarnings("ignore:(?i)unclosed (<socket|connection):ResourceWarning"))
+        sdk = asked(item)
+        for warning in sdk.warns if sdk is not None else ():
+            item.add_marker(pytest.mark.filterwarnings(warning))
     if config.getoption("--apart"):
         items[:] = [item for item in items if _apart(item)]
+        for item in items:  # LiteLLM keeps loops and clients, and lets go of them in any later test
+            item.add_marker(pytest.mark.filterwarnings("ignore:(?i)unclosed :ResourceWarning"))
     one_in = config.getoption("--odd")
     items[:] = [
         item for item in items if item.path.stem != "test_odd_answers" or crc32(item.nodeid.encode()) % one_in == 0
@@ -169,9 +174,15 @@ def provider() -> Iterator[LocalProvider]:
         yield running
 
 
-def leaves_sockets(item: pytest.Item) -> bool:
+def asked(item: pytest.Item) -> Sdk | None:
+    """Return the SDK that a test asks through, if it is of a case."""
     case = getattr(getattr(item, "callspec", None), "params", {}).get("case")
-    return isinstance(case, Case) and case.surface.of.leaves_sockets
+    return case.surface.of if isinstance(case, Case) else None
+
+
+def leaves_sockets(item: pytest.Item) -> bool:
+    sdk = asked(item)
+    return sdk is not None and sdk.leaves_sockets
 
 
 @pytest.fixture(autouse=True)

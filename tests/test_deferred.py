@@ -144,3 +144,79 @@ def test_each_line_of_a_batchs_results_is_a_call_of_its_own_once(
     assert ["a", "b"] == [line.custom_id for line in first]
     assert 2 == len(chats)
     assert provider.handed_out.input_tokens == sum(dict(span.attributes or {})[INPUT] for span in chats)
+
+
+def session(total: int | None, status: str = "idle") -> dict[str, Any]:
+    usage = None
+    if total is not None:
+        usage = {
+            "input_tokens": total,
+            "input_tokens_details": {"cached_tokens": total - 8},
+            "output_tokens": 5,
+            "output_tokens_details": {"reasoning_tokens": 2},
+            "total_tokens": total + 5,
+        }
+    return {
+        "id": "sess_1",
+        "object": "agent.session",
+        "agent": {"id": "agent_1", "model": "gpt-5"},
+        "status": status,
+        "usage": usage,
+    }
+
+
+def with_sessions(of: Any) -> Any:
+    if not hasattr(of.beta, "agents"):
+        pytest.skip("this openai has no agents")
+    return of.beta.agents.sessions
+
+
+def test_a_sessions_usage_is_counted_by_what_is_new_of_it(provider: LocalProvider, instrumented: Telemetry) -> None:
+    told = iter([session(None, "in_progress"), session(None, "in_progress"), session(10), session(10), session(31)])
+    provider.on("/agents/sessions", lambda _: Reply(json=next(told)))
+    provider.on("/agents/sessions/{id}", lambda _: Reply(json=next(told)))
+    with client("openai", provider.url) as of:
+        sessions = with_sessions(of)
+        made = sessions.create(environment={"type": "none"}, agent={"model": "gpt-5"}, input="hi")
+        for _ in range(4):
+            sessions.retrieve(made.id)
+
+    assert [None, None, 10, None, 21] == inputs(instrumented)
+    first, *_, last = [dict(span.attributes or {}) for span in instrumented.spans]
+    assert "gpt-5" == first["gen_ai.request.model"] == last["gen_ai.response.model"]
+    assert 21 == last["gen_ai.usage.cache_read.input_tokens"]
+    assert 0 == last["gen_ai.usage.output_tokens"]
+    assert "tracetoll.usage.missing" not in instrumented.metrics()
+
+
+def test_a_session_that_was_made_elsewhere_is_not_counted(provider: LocalProvider, instrumented: Telemetry) -> None:
+    provider.on("/agents/sessions/{id}", lambda _: Reply(json=session(10)))
+    with client("openai", provider.url) as of:
+        sessions = with_sessions(of)
+        sessions.retrieve("sess_1")
+
+    assert [None] == inputs(instrumented)
+
+
+def test_a_sessions_events_are_counted_once_with_what_is_fetched(
+    provider: LocalProvider, instrumented: Telemetry
+) -> None:
+    def events(*totals: int | None) -> Reply:
+        return Reply(
+            events=[
+                {"type": f"agent.session.{'idle' if total else 'created'}", "event_id": "e", "session": session(total)}
+                for total in totals
+            ],
+            done=False,
+        )
+
+    provider.on("/agents/sessions", lambda _: events(None, 10))
+    provider.on("/agents/sessions/{id}/events", lambda _: events(10, 15))
+    provider.on("/agents/sessions/{id}", lambda _: Reply(json=session(15)))
+    with client("openai", provider.url) as of:
+        sessions = with_sessions(of)
+        made = list(sessions.create(environment={"type": "none"}, agent={"model": "gpt-5"}, input="hi", stream=True))
+        list(sessions.events.stream(made[0].session.id))
+        sessions.retrieve("sess_1")
+
+    assert [10, 5, None] == inputs(instrumented)

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -483,6 +484,24 @@ def test_without_an_id_the_same_numbers_at_the_same_time_are_one_call(alone: Alo
     root.end()
 
     assert (18, 56, 2) == tokens(root)
+
+
+@pytest.mark.parametrize("made_up", [{}, {"gen_ai.response.id": "call-1"}])
+def test_a_call_that_is_told_of_later_by_somebody_else_is_the_one_it_lies_in(alone: Alone, made_up: Any) -> None:
+    root = alone.span("root")
+    ours = alone.span("embeddings", root, scope="tracetoll", attributes={"gen_ai.operation.name": "embeddings"})
+    began, ended = time.time_ns(), time.time_ns() + 1_000
+    time.sleep(0.001)
+    ours.set_attribute("gen_ai.usage.input_tokens", 9)
+    ours.end()
+
+    # As LiteLLM's callback does, which makes up an id where the provider told none.
+    told = {"gen_ai.operation.name": "aembedding", "gen_ai.usage.input_tokens": 9}
+    alone.span("litellm_request", ours, scope="litellm", attributes={**told, **made_up}, start_time=began).end(ended)
+    alone.span("litellm_request", root, scope="litellm", attributes=told).end()  # another one, after that
+    root.end()
+
+    assert (18, 2) == (totals(root)["input_tokens"], totals(root)["embedding_call.count"])
 
 
 def test_a_call_that_ends_after_the_call_above_it_is_that_call(alone: Alone) -> None:

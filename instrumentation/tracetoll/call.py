@@ -231,13 +231,11 @@ class Call:
             convert_found(told, answer.attributes, self.attributes)
         if answer.status:
             self.status = text(told.get(answer.status)) or self.status
-        if answer.provider is not None or answer.model_in or self.surface.lines:
+        if answer.provider is not None or self.surface.lines:
             self._read_rare(told, answer)
 
     def _read_rare(self, told: Mapping[str, Any], answer: Answer) -> None:
         """Take what few answers say."""
-        for part in elements(told.get(answer.model_in)):
-            self.response_model = text(get(part, answer.model)) or self.response_model
         if answer.provider is not None:
             name = text(dig(told, answer.provider.at))
             if name is not None:
@@ -261,7 +259,8 @@ class Call:
 
     def _read_beside(self, told: Mapping[str, Any], answer: Answer) -> None:
         """Take what few providers tell elsewhere: the model in parts of the answer, what their host has metered."""
-        for part in elements(told.get(answer.model_in)):
+        parts = told.get(answer.model_in)
+        for part in elements(parts) or (parts,):
             self.response_model = text(get(part, answer.model)) or self.response_model
         if answer.metered:
             self.read_metered(told.get(answer.metered))

@@ -22,7 +22,7 @@ from tracetoll.own_streams import tap_in_place
 from tracetoll.responses import Watcher, read_body, read_failure, watch
 from tracetoll.safety import contained, fault
 from tracetoll.streams import AsyncTap, SyncTap
-from tracetoll.tapped import tap_into
+from tracetoll.tapped import AsyncPieces, tap_into
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator, Mapping
@@ -53,7 +53,9 @@ def _answer(call: Call, result: Any, waist: Waist) -> Any:
         if waist.tap is not None and tap_into(call, result, waist.tap):
             return result
         if hasattr(result, "__anext__"):
-            return passed_on_async(AsyncTap(result, call, waist.event), call, result)
+            pieces = waist.tap is not None and waist.tap.pieces  # what it would have had inside, as LiteLLM 1.80
+            tap = AsyncPieces(result, call) if pieces else AsyncTap(result, call, waist.event)
+            return passed_on_async(tap, call, result)
         if hasattr(result, "__next__"):
             return passed_on(SyncTap(result, call, waist.event), call, result)
     _take_about(call, result, waist)
@@ -116,6 +118,7 @@ def _own_stream(call: Call, result: Any, waist: Waist) -> Any:
     if isawaitable(result):
         return _awaited(call, result, waist)
     if call.streaming and (hasattr(result, "__next__") or hasattr(result, "__anext__")):
+        _take_about(call, result, waist)
         tap_in_place(call, result, waist.event, said_elsewhere=bool(waist.said))
         hold(call)
         return result

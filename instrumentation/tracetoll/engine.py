@@ -110,6 +110,33 @@ class Seen:
             return True
 
 
+class Grown:
+    """What was counted so far of totals that grow, by id; bounded, the oldest is forgotten first. Thread-safe."""
+
+    def __init__(self, kept: int = _PENDING_KEPT) -> None:
+        self._kept = kept
+        self._counted: OrderedDict[str, dict[str, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def begin(self, one: str) -> None:
+        """Count what grows under an id from now on."""
+        with self._lock:
+            self._counted.setdefault(one, {})
+            if len(self._counted) > self._kept:
+                self._counted.popitem(last=False)
+
+    def take(self, one: str, counts: Mapping[str, int]) -> dict[str, int]:
+        """Return what is new in the counts of an id; nothing where it is unknown, or they have not grown."""
+        with self._lock:
+            known = self._counted.get(one)
+            if known is None:
+                return {}
+            new = {name: max(0, number - known.get(name, 0)) for name, number in counts.items()}
+            for name, number in new.items():
+                known[name] = known.get(name, 0) + number
+            return new if any(new.values()) else {}
+
+
 class Engine:
     """Makes calls and accounts for them. One per instrument(); thread-safe."""
 
@@ -145,6 +172,7 @@ class Engine:
         """What puts limits into the baggage of a block; None: they do not travel."""
         self._scopes_in = self.travel.scopes if travelling.ENTRY in settings.baggage_in else None
         self._pending = Seen()
+        self._grown = Grown()
         self._past = Seen()
         self._silent = HeldSilently()
         self._elsewhere: dict[str, Target] = {}
@@ -534,7 +562,9 @@ class Engine:
         billed = call.surface.billed
         if usage_map is None:
             return None
-        if billed == "fetched" and call.status not in call.surface.answer.pending:
+        if call.surface.grows:
+            self._take_new(call)
+        elif billed == "fetched" and call.status not in call.surface.answer.pending:
             if call.response_id is None or not self._pending.discard(call.response_id):
                 return None
         elif billed != "now" and call.response_id is not None and not call.reading.counts:
@@ -547,6 +577,16 @@ class Engine:
             hidden_reasoning=call.target.hides_reasoning,
         )
         return usage or None
+
+    def _take_new(self, call: Call) -> None:
+        """Leave of a call's counts what no earlier call has counted."""
+        reading, identity = call.reading, call.response_id
+        if identity is not None:
+            if call.surface.billed != "fetched":
+                self._grown.begin(identity)
+            reading.counts = self._grown.take(identity, reading.counts)
+        elif call.surface.billed == "fetched":
+            reading.counts = {}
 
     def _cost(self, call: Call, usage: Usage) -> Cost:
         tier = call.attributes.get(a.SERVICE_TIER) or call.attributes.get(a.OPENAI_RESPONSE_SERVICE_TIER)

@@ -46,6 +46,8 @@ _HOSTS: Final[tuple[tuple[str, int | None, str], ...]] = (
     ("open.bigmodel.cn", None, "z_ai"),
     ("api.replicate.com", None, "replicate"),
     ("api.portkey.ai", None, "portkey"),
+    ("inference.do-ai.run", None, "digitalocean"),
+    ("*.agents.do-ai.run", None, "digitalocean"),
     ("localhost", 11434, "ollama"),
     ("127.0.0.1", 11434, "ollama"),
     ("localhost", 1234, "lm_studio"),
@@ -56,7 +58,7 @@ _HOSTS: Final[tuple[tuple[str, int | None, str], ...]] = (
 
 # Hosts that take `stream_options.include_usage`, and then send one more chunk, without choices.
 STREAM_USAGE_PROVIDERS: Final = frozenset(
-    {"openai", "azure.ai.openai", "deepseek", "openrouter", "fireworks_ai", "writer"}
+    {"openai", "azure.ai.openai", "deepseek", "openrouter", "fireworks_ai", "writer", "digitalocean"}
 )
 
 # Gemini's OpenAI endpoint counts thoughts in the total only (semconv reference, 5.4).

@@ -25,10 +25,7 @@ _PATCHED: Final = "_tracetoll_patched"
 
 def tap_in_place(call: Call, stream: Any, event: Event | None, *, said_elsewhere: bool) -> None:
     """Have the elements of a stream read; with `said_elsewhere`, what they are made of is read (`provider_said`)."""
-    tapped = _Tapped(call, stream, _without_usage(call) if said_elsewhere else event)
-    if said_elsewhere:
-        read = event_reader(call)
-        call.reader = read if event is None else lambda said: read(event(said))
+    tapped = _Tapped(call, stream, _Said(call, event).element if said_elsewhere else event)
     for name in METHODS:
         owner = next((kind for kind in type(stream).__mro__ if name in vars(kind)), None)
         # A class that is made anew for every stream is nobody else's; the others are patched when they are imported.
@@ -42,6 +39,36 @@ def provider_said(event: object) -> None:
     call = current_call.get()
     if call is not None and call.reader is not None and event is not None:
         call.reader(event)
+
+
+class _Said:
+    """What a provider said of a call, which its stream's elements tell again with numbers of the SDK's own."""
+
+    def __init__(self, call: Call, event: Event | None) -> None:
+        answer, events = call.surface.answer, call.surface.events
+        self._read = event_reader(call)
+        self._event = event
+        self._heard = False
+        """Whether anything was said: a version of the SDK may have no such function, or no such numbers."""
+        self._usage = {where[0] for where in answer.usage if where}
+        self._said = {*self._usage, answer.model}
+        self._parts = {part.at[0] for part in (events.parts.values() if events is not None else ()) if part.at}
+        self._call = call
+        call.reader = self._take
+
+    def _take(self, said: object) -> None:
+        self._heard = True
+        self._read(said if self._event is None else self._event(said))
+
+    def element(self, of: object) -> object:
+        """Return what there is to read of an element: not the usage, and not the model if that was said."""
+        if not self._heard:
+            return of if self._event is None else self._event(of)
+        known = self._usage if self._call.response_model is None else self._said
+        told = {name: value for name, value in view(of).items() if name not in known}
+        for name in self._parts & told.keys():
+            told[name] = {field: value for field, value in view(told[name]).items() if field not in known}
+        return told
 
 
 class _Tapped:
@@ -108,16 +135,6 @@ class _Source:
             await stream.aclose()
         elif hasattr(stream, "cancel"):
             await stream.cancel()
-
-
-def _without_usage(call: Call) -> Event:
-    """Return what reads an element but for the places where usage stands."""
-    usage = {where[0] for where in call.surface.answer.usage if where}
-
-    def event(of: object) -> object:
-        return {name: value for name, value in view(of).items() if name not in usage}
-
-    return event
 
 
 def _tapped(stream: Any) -> _Tapped | None:

@@ -44,8 +44,9 @@ def event_reader(call: Call) -> Callable[[object], bool]:
             kind = event.__dict__[kind_key]
         except (AttributeError, KeyError):
             kind = get(event, kind_key)
-        part = parts.get(kind) if type(kind) is str else None
-        if part is None and type(kind) is str and kind in errors:
+        told = isinstance(kind, str)  # LiteLLM has members of an enumeration
+        part = parts.get(kind) if told else None
+        if part is None and told and kind in errors:
             code = dig(event, errors[kind])
             call.error_code = str(code)[:64] if code else "error"
             return False

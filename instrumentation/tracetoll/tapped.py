@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll.protos import message_in
@@ -23,7 +24,7 @@ _CLOSING: Final = contained("closing a stream")
 
 def tap_into(call: Call, stream: Any, tap: Tap, event: Event | None = None) -> bool:
     """Put our iterator into a stream object; return whether it has one."""
-    inner = get(stream, tap.at)
+    inner = getattr(stream, tap.at)() if tap.made else get(stream, tap.at)
     made: SyncTap | AsyncTap
     if hasattr(inner, "__anext__"):
         made = AsyncPieces(inner, call) if tap.pieces else AsyncTap(inner, call)
@@ -35,7 +36,7 @@ def tap_into(call: Call, stream: Any, tap: Tap, event: Event | None = None) -> b
         return False
     if tap.response:
         call.stream_of = get(stream, tap.response)
-    setattr(stream, tap.at, made)
+    setattr(stream, tap.at, _Making(made, stream, tap.at) if tap.made else made)
     return True
 
 
@@ -44,6 +45,8 @@ def closing(at: str, original: Callable[..., Any]) -> Callable[..., Any]:
 
     def closed(stream: object) -> None:
         tap = get(stream, at)
+        if isinstance(tap, _Making):
+            tap = tap.tapped
         if isinstance(tap, SyncTap | AsyncTap):
             with _CLOSING:
                 tap.closed()
@@ -67,6 +70,26 @@ def closing(at: str, original: Callable[..., Any]) -> Callable[..., Any]:
             closed(stream)
 
     return close
+
+
+class _Making:
+    """Stands for a stream's method that makes what is iterated: it gives what we have tapped, then what the SDK makes.
+
+    It must not keep the stream.
+    """
+
+    def __init__(self, tapped: SyncTap | AsyncTap, stream: Any, name: str) -> None:
+        self.tapped = tapped
+        self._given = False
+        self._stream = weakref.ref(stream)
+        self._name = name
+
+    def __call__(self) -> Any:
+        if not self._given:
+            self._given = True
+            return self.tapped
+        stream = self._stream()
+        return getattr(type(stream), self._name)(stream)
 
 
 class _Lines:

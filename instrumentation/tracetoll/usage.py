@@ -359,6 +359,7 @@ class UsageMap:
     - `growing`: in a stream the highest number of each count is the last one, and a lower one says nothing;
     - `steps`: each usage object is that of one step of several, and they add up;
     - `total_is_input`: the total stands for a missing input (embeddings);
+    - `zeros_are_missing`: the SDK tells 0 of everything where the provider told nothing;
     - `sides`: the list of steps; each whose `type` is not in `own_steps` is billed beside the rest.
     """
 
@@ -371,6 +372,7 @@ class UsageMap:
     growing: bool = False
     steps: bool = False
     total_is_input: bool = False
+    zeros_are_missing: bool = False
     sides: str | None = None
     own_steps: frozenset[str] = frozenset()
     _table: dict[str, Any] = field(init=False, repr=False)
@@ -417,6 +419,8 @@ class UsageMap:
         _read(node, self._table, seen, spare)
         for name, value in spare.items():
             seen.setdefault(name, value)
+        if self.zeros_are_missing and not any(seen.values()):
+            return {}
         return seen
 
     def usage(self, reading: Reading, *, complete: bool = True, hidden_reasoning: bool = False) -> Usage:

@@ -51,10 +51,38 @@ async def _embeddings(url: str) -> None:
     litellm.embedding(input=["one", "two words"], **_openai(url, "openai/text-embedding-3-small"))
 
 
+async def _embeddings_async(url: str) -> None:
+    await litellm.aembedding(input=["three", "four words"], **_openai(url, "openai/text-embedding-3-small"))
+
+
+async def _responses(url: str) -> None:
+    litellm.responses(input=sdk_steps.QUESTION, **_openai(url, "openai/o4-mini"))
+
+
+async def _responses_async(url: str) -> None:
+    await litellm.aresponses(input=sdk_steps.QUESTION, **_openai(url, "openai/o4-mini"))
+
+
+async def _messages(url: str) -> None:
+    settings: Any = {"api_base": url, "api_key": "none", "max_tokens": 50}
+    await litellm.anthropic.messages.acreate(
+        model="anthropic/claude-haiku-4-5", messages=sdk_steps.MESSAGES, **settings
+    )
+
+
+async def _images(url: str) -> None:
+    litellm.image_generation(prompt=sdk_steps.QUESTION, **_openai(url, "openai/gpt-image-1"))
+
+
 STEPS: Mapping[str, Step] = {
     "completion, cached, reasoning": _chat,
     "acompletion": _chat_async,
     "completion, streamed": _chat_stream,
     "acompletion, streamed": _chat_stream_async,
     "embedding": _embeddings,
+    "aembedding": _embeddings_async,
+    "responses": _responses,
+    "aresponses": _responses_async,
+    "messages": _messages,
+    "image_generation": _images,
 }

@@ -53,6 +53,7 @@ LITELLM_STREAMS = Off(
     why="it tells of synchronous streams in a trace of their own", calls=-1, input_tokens=-9, output_tokens=-28
 )
 LITELLM_OVERWRITES = "it has no spans for calls, and writes what they used on the span around them, each over the last"
+LITELLM_DETAILS = "it tells neither cached input nor reasoning"
 
 PACKAGES: Mapping[str, Package] = {
     "anthropic's own spans": Package(
@@ -240,6 +241,11 @@ PACKAGES: Mapping[str, Package] = {
                 "completion, streamed": LITELLM_STREAMS,
                 "acompletion, streamed": Off(why=LITELLM_OVERWRITES, calls=-1),
                 "embedding": Off(why=LITELLM_OVERWRITES, calls=-1),
+                "aembedding": Off(why=LITELLM_OVERWRITES, calls=-1),
+                "responses": Off(why=LITELLM_OVERWRITES, calls=-1, reasoning=-64),
+                "aresponses": Off(why=LITELLM_OVERWRITES, calls=-1, reasoning=-64),
+                "messages": Off(why=LITELLM_OVERWRITES, calls=-1),
+                "image_generation": Off(why=LITELLM_OVERWRITES, calls=-1),
             }
         },
     ),
@@ -252,10 +258,10 @@ PACKAGES: Mapping[str, Package] = {
         late="litellm_request",
         off={
             "alone": {
-                "completion, cached, reasoning": Off(
-                    why="it tells neither cached input nor reasoning", cache_read=-1664, reasoning=-128
-                ),
+                "completion, cached, reasoning": Off(why=LITELLM_DETAILS, cache_read=-1664, reasoning=-128),
                 "completion, streamed": LITELLM_STREAMS,
+                "responses": Off(why=LITELLM_DETAILS, reasoning=-64),
+                "aresponses": Off(why=LITELLM_DETAILS, reasoning=-64),
             }
         },
     ),

@@ -101,12 +101,20 @@ class Sdk:
     """How a call ended whose stream is forgotten: a generator is closed then."""
     leaves_sockets: bool = False
     """A stream that is forgotten leaves its socket open, with or without us, and the garbage collection warns of it."""
+    binds_early: bool = False
+    """A client keeps the functions that are there when it is made."""
     drops_what_is_closed: bool = False
     """A synchronous stream that is closed lets go of its response and does not close it."""
     cut: str | None = None
     """What a connection that is cut in a stream is told as; None: by the SDK's own exception."""
     belongs_to: Literal["asking", "reading"] = "asking"
     """Whose a lazy stream is: what asks may be known only when it is read."""
+    keeps_streams: bool = False
+    """It keeps a synchronous stream that was begun and forgotten, to log it."""
+    invents: frozenset[str] = frozenset()
+    """What it makes up, anew each time, where an answer does not tell it."""
+    warns: tuple[str, ...] = ()
+    """Filters for warnings that it gives with or without us."""
     apart: bool = False
     """It cannot be installed beside the others, or takes long to import: `make test-apart` runs its tests."""
 
@@ -152,6 +160,8 @@ class Surface:
     in_counters: bool = True
     in_metrics: bool = True
     priced: bool = True
+    own_ids: bool = False
+    """The SDK gives its answers ids of its own."""
     answer_id: tuple[str, ...] | None = None
     answer_model: tuple[str, ...] | None = None
     """Where in an answer of this surface its id and model stand, if not where the SDK's others have them: dotted
@@ -296,9 +306,16 @@ async def settled(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
+def is_async(of: Any) -> bool:
+    """Return whether something is iterated asynchronously; LiteLLM's streams can be either way."""
+    if hasattr(of, "__iter__") and asyncio._get_running_loop() is None:  # noqa: SLF001  # the public one raises
+        return False
+    return hasattr(of, "__aiter__")
+
+
 async def each(of: Any) -> AsyncIterator[Any]:
     """Yield what any kind of iterable has."""
-    if hasattr(of, "__aiter__"):
+    if is_async(of):
         async for one in of:
             yield one
     else:
@@ -308,7 +325,7 @@ async def each(of: Any) -> AsyncIterator[Any]:
 
 async def read(stream: Any, number: int) -> None:
     """Read so many parts of any kind of stream."""
-    if hasattr(stream, "__aiter__"):
+    if is_async(stream):
         # aiobotocore's stream calls what makes its iterators by the name of what an iterator has.
         own = hasattr(stream, "__anext__") and not inspect.isasyncgenfunction(type(stream).__anext__)
         parts = stream if own else aiter(stream)
@@ -391,11 +408,19 @@ def picture(value: Any) -> Any:
     return value
 
 
+def without(told: Any, names: frozenset[str]) -> Any:
+    """Return pictures without some of their fields."""
+    if isinstance(told, dict):
+        return {name: without(value, names) for name, value in told.items() if name not in names}
+    return type(told)(without(one, names) for one in told) if type(told) in (list, tuple) else told
+
+
 def _causes(error: BaseException | None) -> tuple[Any, ...]:
     if error is None:
         return ()
-    # Some SDKs quote the response's headers, or tell when it was, or with which connection.
-    told = re.sub(r"'(date|timestamp)': '[^']*'|127\.0\.0\.1:\d+", "", str(error))
+    # Some SDKs quote headers, or a traceback, in which we stand, or tell when it was, or by which connection.
+    quoted = r"'(date|timestamp)': '[^']*'|127\.0\.0\.1:\d+|Traceback \(most recent.*"
+    told = re.sub(quoted, "", str(error), flags=re.DOTALL)
     return (type(error), told, getattr(error, "body", None), *_causes(error.__cause__))
 
 
@@ -537,6 +562,8 @@ class Case:
                 await WAYS[self.how][1](ask, self.surface, seen)
             except Exception as error:  # noqa: BLE001  # whatever it is, it is to be the same twice
                 seen.error = _causes(error)
+        if self.surface.of.invents:
+            seen.told = without(seen.told, self.surface.of.invents)
         return seen
 
     @property

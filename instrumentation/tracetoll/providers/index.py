@@ -47,6 +47,7 @@ KNOWN: Final[Mapping[str, Sdk]] = {
         ("google.cloud.aiplatform_v1", "google.cloud.aiplatform_v1beta1"),
     ),
     "azure_ai_inference": Sdk("azure-ai-inference", (1, 0), 1, ("azure.ai.inference",)),
+    "pydo": Sdk("pydo", (0, 29), 0, ("pydo",)),
     "replicate": Sdk("replicate", (1, 0), 1, ("replicate",)),
     "ai21": Sdk("ai21", (3, 0), 4, ("ai21",)),
     "xai_sdk": Sdk("xai-sdk", (1, 0), 1, ("xai_sdk",)),

@@ -99,6 +99,42 @@ RUNS: Final = Surface(
 FETCHED_RUN: Final = Surface(
     operation="fetch_response", usage=CHAT.usage, answer=RUN, events=RUN_EVENTS, billed="fetched", inference=False
 )
+# A session's usage is that of all its turns so far. A turn's own, which comes earlier, leaves out subagents.
+SESSION: Final = Answer(
+    model_in="agent", status="status", pending=frozenset({"idle", "in_progress", "requires_action"})
+)
+SESSION_EVENTS: Final = Events(
+    kind="type",
+    parts={
+        f"agent.session.{state}": Part(("session",))
+        for state in ("created", "in_progress", "requires_action", "idle", "budget_reached", "failed")
+    },
+    errors={"error": ("error", "code")},
+)
+SESSIONS: Final = Surface(
+    operation="invoke_agent",
+    usage=RESPONSES.usage,
+    request={
+        "agent": {
+            "model": (a.GEN_AI_REQUEST_MODEL, as_text),
+            "reasoning": {"effort": (a.GEN_AI_REQUEST_REASONING_LEVEL, as_text)},
+        },
+        "agent_id": (a.GEN_AI_AGENT_ID, as_text),
+    },
+    answer=SESSION,
+    events=SESSION_EVENTS,
+    billed="later",
+    grows=True,
+)
+FETCHED_SESSION: Final = Surface(
+    operation="fetch_response",
+    usage=RESPONSES.usage,
+    answer=SESSION,
+    events=SESSION_EVENTS,
+    billed="fetched",
+    grows=True,
+    inference=False,
+)
 SDK: Final = Stainless(
     name="openai",
     module="openai",
@@ -127,6 +163,9 @@ SDK: Final = Stainless(
         "POST /batches": compatible.BATCH,
         "GET /batches/{id}": compatible.FETCHED_BATCH,
         "POST /batches/{id}/cancel": compatible.FETCHED_BATCH,
+        "POST /agents/sessions": SESSIONS,
+        "GET /agents/sessions/{id}": FETCHED_SESSION,
+        "GET /agents/sessions/{id}/events": FETCHED_SESSION,
         "POST /decisions": Surface(operation="generate_content", usage=RESPONSES.usage),
     },
 )

@@ -10,10 +10,11 @@ import functools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tracetoll.protos import fields_of, json_of_message, message_in
-from tracetoll.reading import Path, dig, path, view
+from tracetoll.reading import Path, dig, get, path, view
 
 if TYPE_CHECKING:
     from tracetoll.providers.words import Surface
@@ -110,13 +111,15 @@ class Response:
 class Tap:
     """The iterator that an SDK's own stream object reads: the attribute it is in, which gets ours instead.
 
-    `pieces`: it has pieces of server-sent events, as bytes. `response` is the attribute with what can be closed;
+    `pieces`: it has pieces of server-sent events, as bytes. `made`: it is a method that makes one when the stream is
+    iterated. `response` is the attribute with what can be closed;
     `closes` are the functions ("module:Class.function") by which the application closes a stream. A call of grpc.aio
     is tapped whichever way it is read.
     """
 
     at: str
     pieces: bool = False
+    made: bool = False
     response: str = ""
     closes: tuple[str, ...] = ()
 
@@ -216,11 +219,16 @@ def _at(where: Path, of: object) -> object:
     return dig(of, where)
 
 
-def with_hidden(name: str) -> Event:
-    """Return what reads an object with one of its attributes that its own fields do not have."""
+def with_hidden(name: str, better: Mapping[str, str] = MappingProxyType({})) -> Event:
+    """Return what reads an object with one of its attributes that its own fields do not have.
+
+    `better`: fields of the object, and the names of what the attribute tells better.
+    """
 
     def event(of: object) -> object:
-        return {**view(of), name: getattr(of, name, None)}
+        hidden = getattr(of, name, None)
+        instead = {field: get(hidden, told) for field, told in better.items()}
+        return {**view(of), name: hidden, **{field: told for field, told in instead.items() if told is not None}}
 
     return event
 

@@ -235,7 +235,7 @@ class Answer:
     attributes: Request = field(default_factory=dict)
     provider: Provider | None = None
     model_in: str = ""
-    """A list whose elements tell the model under the name `model`; the last one that does counts."""
+    """An object, or a list whose elements tell the model under the name `model`; the last one that does counts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -291,6 +291,9 @@ class Surface:
     """The longest answer of models, in tokens, by patterns of their names; the first that fits counts."""
     content: str | None = None
     billed: Literal["now", "later", "fetched"] = "now"
+    grows: bool = False
+    """Usage is that of everything under the answer's id so far, such as a session's: what is new of it is billed, and
+    what is fetched counts where this process saw it made."""
     line: Surface | None = None
     """The answer is a file of lines, each a call of its own that was made earlier: its surface."""
     line_at: Path = ()

@@ -47,17 +47,24 @@ def _alone(trace: Trace, ended: Ended) -> bool:
 
 
 def _told_at_once(node: Node, ended: Ended) -> Ended | None:
-    """Return another scope's call with the same numbers, within the time of this one: there is no id in common."""
+    """Return another scope's call with the same numbers, within the time of this one: there is no id in common.
+
+    Or around it: who tells of its calls later, from a thread of its own, began after the call did, and ended before.
+    A call of its own that ended before the other one would have been told of before.
+    """
     for known in node.trace.alike(_numbers(ended)):
         if (
             ended.scope != known.scope
             and (known.scopes is None or ended.scope not in known.scopes)
             and (known.answer is None or ended.answer is None)
-            and ended.started_ns <= known.started_ns
-            and known.ended_ns <= ended.ended_ns
+            and (_lies_in(known, ended) or _lies_in(ended, known))
         ):
             return known
     return None
+
+
+def _lies_in(one: Ended, other: Ended) -> bool:
+    return other.started_ns <= one.started_ns and one.ended_ns <= other.ended_ns
 
 
 def change(node: Node, ended: Ended, below: Total | None, known: Ended) -> Total:

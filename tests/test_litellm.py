@@ -1,0 +1,130 @@
+"""What is peculiar to LiteLLM: what it asks for in another format than it was asked in, estimates, limits."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from surfaces import MESSAGES, each, run, settled
+
+from tracetoll import Limit, LimitExceeded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from conftest import Telemetry
+
+    from tracetoll.local_provider import LocalProvider, Received, Reply
+
+litellm: Any = pytest.importorskip("litellm")
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Items? .* on TypedDict class:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # by what its proxy imports
+]
+
+EMBEDDING = {"input": ["one", "two words"]}
+IMAGE = {"prompt": "a toll bridge"}
+CLAUDE = {"model": "anthropic/claude-haiku-4-5", "max_tokens": 50}
+GPT = {"model": "gpt-4o-mini"}
+OSS = {"model": "groq/openai/gpt-oss-20b", "max_tokens": 50}
+ASKED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "a response": ("aresponses", {**GPT, "input": "hi"}),
+    "a response by a completion": ("aresponses", {"model": CLAUDE["model"], "input": "hi"}),
+    "a message": ("messages", {**CLAUDE, "messages": MESSAGES}),
+    "a message by a response": ("messages", {**GPT, "max_tokens": 50, "messages": MESSAGES}),
+    "a message by a completion": (
+        "messages",
+        {**OSS, "messages": MESSAGES},
+    ),
+    "embeddings": ("aembedding", {"model": "text-embedding-3-small", **EMBEDDING}),
+    "an image": ("aimage_generation", {"model": "gpt-image-1", **IMAGE}),
+}
+STREAMED = [name for name in ASKED if name not in {"embeddings", "an image"}]
+
+
+def ask(name: str, url: str, **more: Any) -> list[Any]:
+    """Return an answer, or the elements of a stream."""
+    function, arguments = ASKED[name]
+    where = url if arguments["model"] == CLAUDE["model"] else f"{url}/v1"
+
+    async def answer() -> list[Any]:
+        asking = litellm.anthropic.messages.acreate if function == "messages" else getattr(litellm, function)
+        answer = await settled(asking(api_base=where, api_key="none", max_retries=0, **arguments, **more))
+        return [one async for one in each(answer)] if more.get("stream") else [answer]
+
+    return run(answer(), asynchronous=True)  # type: ignore[no-any-return]
+
+
+def without_usage(told: Any) -> Any:
+    if isinstance(told, dict):
+        return {name: without_usage(value) for name, value in told.items() if name != "usage"}
+    return type(told)(map(without_usage, told)) if isinstance(told, list | tuple) else told
+
+
+@pytest.fixture
+def silent(provider: LocalProvider) -> LocalProvider:
+    """Return a provider that does not tell what was used."""
+
+    def answer(received: Received) -> Reply:
+        whole = provider.built_in(received)
+        events = None if whole.events is None else [without_usage(event) for event in whole.events]
+        return replace(whole, json=without_usage(whole.json), events=events)
+
+    provider.on("", answer)
+    return provider
+
+
+def reported(told: Mapping[str, Any]) -> tuple[int, int]:
+    return told["gen_ai.usage.input_tokens"], told.get("gen_ai.usage.output_tokens", 0)
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_whatever_it_asks_for_is_one_call(name: str, provider: LocalProvider, instrumented: Telemetry) -> None:
+    ask(name, provider.url)
+
+    used = asdict(provider.handed_out)
+    assert (used["input_tokens"], used["output_tokens"]) == reported(instrumented.told())
+
+
+@pytest.mark.parametrize("name", STREAMED)
+def test_whatever_it_streams_is_one_call(name: str, provider: LocalProvider, instrumented: Telemetry) -> None:
+    ask(name, provider.url, stream=True)
+
+    used = asdict(provider.handed_out)
+    assert (used["input_tokens"], used["output_tokens"]) == reported(instrumented.told())
+    assert ("stop",) == instrumented.told()["gen_ai.response.finish_reasons"]
+
+
+@pytest.mark.parametrize("name", ["a response", "embeddings", "an image"])
+def test_what_the_provider_does_not_tell_is_missing(name: str, silent: LocalProvider, instrumented: Telemetry) -> None:
+    ask(name, silent.url)
+
+    told = instrumented.told()
+    assert "missing" == told["tracetoll.usage.source"]
+    assert not [one for one in told if one.startswith("gen_ai.usage.")]
+
+
+@pytest.mark.parametrize("name", ["a response", "a message by a response", "a message by a completion"])
+def test_what_litellm_estimates_of_a_stream_is_not_counted(
+    name: str, silent: LocalProvider, instrumented: Telemetry
+) -> None:
+    elements = ask(name, silent.url, stream=True)
+
+    assert "usage" in str(elements[-3:])  # it does estimate
+    assert "missing" == instrumented.told()["tracetoll.usage.source"]
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_refused_call_sends_nothing_and_tells_why(
+    name: str, provider: LocalProvider, instrument: Callable[..., Telemetry]
+) -> None:
+    instrument(limits=[Limit(1, "calls", per="process")])
+    ask("embeddings", provider.url)
+
+    with pytest.raises(LimitExceeded):
+        ask(name, provider.url)
+
+    assert 1 == len(provider.requests)
