@@ -37,6 +37,7 @@ SDK = Sdk(
     error="azure.core.exceptions:HttpResponseError",
     request_id=(),
     stream_can=frozenset({"close", "with"}),
+    leaves_sockets=True,  # of asynchronous streams that are cancelled, without us too
 )
 CHAT = Surface(
     sdk="azure_ai_inference",
