@@ -75,7 +75,7 @@ def _check(name: str, sdk: Sdk, section: Section, *, wanted: bool) -> None:
 
 
 def _supported(installed: str, sdk: Sdk) -> str:
-    numbers = tuple(int(number) for number in re.findall(r"\d+", installed)[:2])
+    numbers = tuple(int(number) for number in re.findall(r"\d+", installed)[: len(sdk.oldest)])
     if numbers < sdk.oldest:
         return f"no: older than {'.'.join(map(str, sdk.oldest))}"
     return "yes" if numbers[0] <= sdk.newest_major else f"not tested: newer than {sdk.newest_major}.x"
