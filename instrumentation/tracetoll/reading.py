@@ -102,17 +102,7 @@ def convert_all(node: object, table: Mapping[str, Any], found: dict[str, Any]) -
 
 def convert_found(told: Mapping[str, Any], table: Mapping[str, Any], found: dict[str, Any]) -> None:
     """Do as `convert_all`, for a short table and a long object."""
-    for key, rule in table.items():
-        value = told.get(key)
-        if value is None:
-            continue
-        if type(rule) is tuple:
-            name, convert = rule
-            converted = convert(value)
-            if converted is not None:
-                found[name] = converted
-        else:
-            convert_all(value, rule, found)
+    convert_all({key: told.get(key) for key in table}, table, found)
 
 
 def elements(node: object) -> list[Any] | tuple[Any, ...]:
