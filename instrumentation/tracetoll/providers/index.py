@@ -52,7 +52,7 @@ KNOWN: Final[Mapping[str, Sdk]] = {
     "ai21": Sdk("ai21", (3, 0), 4, ("ai21",)),
     "xai_sdk": Sdk("xai-sdk", (1, 0), 1, ("xai_sdk",)),
     "huggingface_hub": Sdk("huggingface-hub", (0, 30), 2, ("huggingface_hub.inference._client",)),
-    "litellm": Sdk("litellm", (1, 60), 1, ("litellm",)),
+    "litellm": Sdk("litellm", (1, 80), 1, ("litellm",)),
     "mistral": Sdk(
         "mistralai",
         (1, 0),

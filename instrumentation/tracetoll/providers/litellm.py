@@ -139,3 +139,9 @@ MESSAGES: Final = Waist(
 )
 
 SEAMS: Final = (SDK, MESSAGES)
+# Seen by hand, not by tests.
+NOTES: Final = (
+    "1.80: the model that answered may be missing of a stream, and an error has the HTTP status for its code.",
+    "1.80: a stream of messages that is asked as a completion tells no usage.",
+    "1.80 and 1.95: what a `Router` is asked synchronously in an event loop counts twice in metrics and limits.",
+)
