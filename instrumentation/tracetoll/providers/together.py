@@ -47,3 +47,4 @@ ONE: Final = Waist(
 )
 
 SEAMS: Final = (SDK, ONE)
+NOTES: Final = ("1.6 was tried with recorded traffic only.",)
