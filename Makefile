@@ -9,9 +9,9 @@ PYTEST = -m pytest -n $(WORKERS) --dist worksteal
 # Compiling all SDKs anew takes each process 12 s; unset is as good as empty.
 export PYTHONDONTWRITEBYTECODE =
 
-# What differs between versions of the SDKs runs against older ones too, the odd answers one in four; the rest of what
-# counts calls once more with the oldest, and with the oldest OpenTelemetry. (The local provider's own tests use the SDKs
-# as they are today to look at its answers.)
+# What differs between versions of the SDKs runs against older ones too; the rest of what counts calls once more with the
+# oldest, and with the oldest OpenTelemetry. (The local provider's own tests use the SDKs as they are today to look at
+# its answers.)
 SURFACE_TESTS = tests/test_contract.py tests/test_streams.py tests/test_types_unchanged.py tests/test_odd_answers.py \
 	$(patsubst %,tests/test_%.py,bedrock cohere deferred google mistral ollama realtime voyage xai)
 SDK_TESTS ?= tests/test_demo.py tests/test_examples.py $(filter-out tests/test_local_provider.py, \
@@ -51,7 +51,7 @@ test-newest:
 	$(call in,newest) echo "== tests, newest SDKs"; "$$python" $(PYTEST) --ignore tests/beside --ignore tests/ops $(ARGS)
 
 test-middle test-oldest: test-%:
-	$(call in,$*) echo "== tests, $* SDKs"; "$$python" $(PYTEST) --odd 4 $(ARGS) $(TESTS_$*)
+	$(call in,$*) echo "== tests, $* SDKs"; "$$python" $(PYTEST) $(ARGS) $(TESTS_$*)
 
 # 5 is pytest's word for no tests.
 test-apart:

@@ -9,7 +9,6 @@ import ssl
 from collections import defaultdict
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
-from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -53,7 +52,6 @@ TESTS: Final = count(1)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--apart", action="store_true", help="only tests of SDKs that have an environment of their own")
-    parser.addoption("--odd", type=int, default=1, help="one in so many of the odd answers, always the same ones")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -67,10 +65,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if _apart(item)]
         for item in items:  # LiteLLM keeps loops and clients, and lets go of them in any later test
             item.add_marker(pytest.mark.filterwarnings("ignore:(?i)unclosed :ResourceWarning"))
-    one_in = config.getoption("--odd")
-    items[:] = [
-        item for item in items if item.path.stem != "test_odd_answers" or crc32(item.nodeid.encode()) % one_in == 0
-    ]
 
 
 def pytest_collection_finish() -> None:

@@ -418,8 +418,9 @@ def without(told: Any, names: frozenset[str]) -> Any:
 def _causes(error: BaseException | None) -> tuple[Any, ...]:
     if error is None:
         return ()
-    # Some SDKs quote headers, or a traceback, in which we stand, or tell when it was, or by which connection.
-    quoted = r"'(date|timestamp)': '[^']*'|127\.0\.0\.1:\d+|Traceback \(most recent.*"
+    # Some SDKs quote headers, or a traceback, in which we stand, or tell when it was, by which connection, or by which
+    # id of their own making.
+    quoted = r"'(date|timestamp)': '[^']*'|127\.0\.0\.1:\d+|\(Request ID: [-0-9a-f]*\)|Traceback \(most recent.*"
     told = re.sub(quoted, "", str(error), flags=re.DOTALL)
     return (type(error), told, getattr(error, "body", None), *_causes(error.__cause__))
 
