@@ -56,7 +56,9 @@ test-middle test-oldest: test-%:
 # 5 is pytest's word for no tests.
 test-apart:
 	$(call in,apart) echo "== tests, SDKs that need an environment apart"; \
-	"$$python" $(PYTEST) --apart $(ARGS) $(SDK_TESTS) || test $$? = 5
+	for which in tidy untidy; do \
+	  "$$python" $(PYTEST) --apart $$which $(ARGS) $(SDK_TESTS) || test $$? = 5; \
+	done
 
 test-beside:
 	$(call in,newest) $(beside); echo "== tests, beside other packages"; "$$python" $(PYTEST) $(ARGS) tests/beside

@@ -51,7 +51,11 @@ TESTS: Final = count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--apart", action="store_true", help="only tests of SDKs that have an environment of their own")
+    parser.addoption(
+        "--apart",
+        choices=("tidy", "untidy"),
+        help="only tests of SDKs that have an environment of their own: those that leave nothing to later tests, or do",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -61,9 +65,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         sdk = asked(item)
         for warning in sdk.warns if sdk is not None else ():
             item.add_marker(pytest.mark.filterwarnings(warning))
-    if config.getoption("--apart"):
-        items[:] = [item for item in items if _apart(item)]
-        for item in items:  # LiteLLM keeps loops and clients, and lets go of them in any later test
+    wanted = config.getoption("--apart")
+    if wanted is not None:
+        items[:] = [item for item in items if _apart(item, untidy=wanted == "untidy")]
+    if wanted == "untidy":
+        for item in items:
             item.add_marker(pytest.mark.filterwarnings("ignore:(?i)unclosed :ResourceWarning"))
 
 
@@ -80,12 +86,13 @@ def collect_garbage() -> None:
     gc.freeze()
 
 
-def _apart(item: pytest.Item) -> bool:
+def _apart(item: pytest.Item, *, untidy: bool) -> bool:
     """Return whether a test is of such an SDK: of a case, of a function that is patched, or of its own file."""
     given = item.callspec.params if hasattr(item, "callspec") else {}
     case, where = given.get("case"), given.get("where")
     return any(
         sdk.apart
+        and sdk.untidy is untidy
         and (
             where in sdk.patched
             or (case is not None and case.surface.of is sdk)

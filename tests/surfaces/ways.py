@@ -113,6 +113,8 @@ class Sdk:
     """It keeps a synchronous stream that was begun and forgotten, to log it."""
     invents: frozenset[str] = frozenset()
     """What it makes up, anew each time, where an answer does not tell it."""
+    untidy: bool = False
+    """It keeps loops and clients, and lets go of them in any later test: its tests run by themselves."""
     warns: tuple[str, ...] = ()
     """Filters for warnings that it gives with or without us."""
     apart: bool = False

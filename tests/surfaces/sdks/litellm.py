@@ -81,6 +81,7 @@ SDK = Sdk(
     stream_can=frozenset(),
     cut="500",
     leaves_sockets=True,
+    untidy=True,
     keeps_streams=True,
     invents=frozenset({"id", "created"}),
     warns=(
