@@ -280,9 +280,9 @@ AMOUNT = st.integers(0, 5000)
 
 
 @st.composite
-def usages(draw: st.DrawFn, place: int) -> Total:
-    """Draw a usage, one that no other span has; fields may be missing, all of them too."""
-    names = draw(st.sets(st.sampled_from(USAGE)))
+def usages(draw: st.DrawFn, place: int, *, alike: bool = False) -> Total:
+    """Draw a usage, one that no other span has; fields may be missing, all of them too, unless calls are `alike`."""
+    names = set(USAGE[:2]) if alike else draw(st.sets(st.sampled_from(USAGE)))
     if not names & {"input_tokens", "output_tokens"}:
         return {}
     found = {name: draw(AMOUNT) + 10_000 * place for name in sorted(names)}
@@ -292,21 +292,30 @@ def usages(draw: st.DrawFn, place: int) -> Total:
     return found
 
 
+RARELY = st.integers(0, 7).map(lambda number: number == 7)
+KINDS = ["plain", "agent", "tool", "call", "call", "call", "embedding"]
+
+
 @st.composite
-def stories(draw: st.DrawFn, *, late: bool = True) -> Story:
-    """Draw a trace: its tree, what each span is, and the order in which they start and end."""
+def stories(draw: st.DrawFn, *, late: bool = True, alike: bool = False) -> Story:
+    """Draw a trace: its tree, what each span is, and the order in which they start and end.
+
+    Calls that are `alike` are nearly all told of by the same scope, by the same attributes, and did not fail.
+    """
     spans = [Made(draw(st.sampled_from(["plain", "agent"])), None)]
     told_again: set[int] = set()
-    for place in range(draw(st.integers(1, 12))):
+    dialects = st.sampled_from(sorted(DIALECTS))
+    usual, odd = draw(dialects), RARELY if alike else st.booleans()
+    for place in range(draw(st.integers(1, 20 if alike else 12))):
         parent = draw(st.integers(0, place))
-        kind = draw(st.sampled_from(["plain", "agent", "tool", "call", "call", "call", "embedding"]))
-        made = Made(kind, parent, failed=draw(st.booleans()) if kind != "plain" else False)
+        kind = draw(st.sampled_from([*KINDS, *["call"] * 6] if alike else KINDS))
+        made = Made(kind, parent, failed=draw(odd) if kind != "plain" else False)
         if made.is_call:
-            made.dialect = draw(st.sampled_from(sorted(DIALECTS)))
-            made.usage = draw(usages(place))
+            made.dialect = usual if alike and not draw(RARELY) else draw(dialects)
+            made.usage = draw(usages(place, alike=alike and not draw(RARELY)))
             made.answer = draw(st.sampled_from([None, f"answer {place}"]))
             above = spans[parent]
-            if above.is_call and parent not in told_again and draw(st.booleans()):
+            if above.is_call and parent not in told_again and draw(odd):
                 # Two tell of the same call, one over the other, with the same id or without.
                 told_again.add(parent)
                 made.kind, made.usage, made.failed = above.kind, dict(above.usage), above.failed

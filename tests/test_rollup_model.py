@@ -36,7 +36,7 @@ def told_by(story: Story, run: Callable[[Callable[[], None]], object] = lambda s
 
 
 @settings(max_examples=EXAMPLES)
-@given(stories())
+@given(stories() | stories(alike=True))
 def test_totals_are_those_of_the_model(story: Story) -> None:
     found, kept = told_by(story)
 
@@ -45,7 +45,7 @@ def test_totals_are_those_of_the_model(story: Story) -> None:
 
 
 @settings(max_examples=max(EXAMPLES // 4, 1))
-@given(stories(), st.data())
+@given(stories() | stories(alike=True), st.data())
 def test_it_does_not_matter_in_which_thread_a_span_ends(story: Story, data: st.DataObject) -> None:
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
 

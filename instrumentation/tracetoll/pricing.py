@@ -79,8 +79,6 @@ _LIBRARY_COUNTS: Final = {
 # A provider that nobody named: the library finds one by the model's name.
 ANY_PROVIDER: Final = ""
 
-_FEMTO: Final = 10**15
-_FEMTO_PER_NANO: Final = 10**6
 _LOADING_S: Final = 30.0
 _FRESH_S: Final = 60.0  # some prices change at a time of day
 _MODELS_KEPT: Final = 2048
@@ -169,16 +167,18 @@ class Rates:
     def price(self, counts: Mapping[str, int], parts: dict[Part, int] | None = None) -> int:
         """Return the cost of `counts` in 1e-15 USD; adds what it is made of to `parts`."""
         if parts is None:
-            names = tuple(counts)
-            alone = self._alone.get(names)
-            if alone is None:
-                alone = self._priced_alone(names)
+            alone = self.alone(tuple(counts))
             if alone:
                 total = self.per_request
                 for name, rate in alone:
                     total += counts[name] * rate
                 return total
         return self._price(counts, parts)
+
+    def alone(self, names: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+        """Return the rates of some counts, in 1e-15 USD, if none depends on another count; else nothing."""
+        found = self._alone.get(names)
+        return self._priced_alone(names) if found is None else found
 
     def _priced_alone(self, names: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
         there = [unit for unit in self.units if unit.count in names]
@@ -322,12 +322,12 @@ class Prices:
         return _compiled(vars(prices), self._units, info.context_window)
 
     def price(self, provider: str, model: str, counts: Mapping[str, int]) -> int | None:
-        """Return what some counts cost in nano-dollars; None where no price is known."""
+        """Return what some counts cost in 1e-15 USD; None where no price is known."""
         known = self._cache.get((provider, model, None, False))
         if known is None or time.monotonic() >= known.until:
             known = self.known(provider, model)
         rates = known.rates
-        return _nano(rates.price(counts)) if rates is not None and rates.units else None
+        return rates.price(counts) if rates is not None and rates.units else None
 
     def cost(self, usage: u.Usage, asked: Asked, *, details: bool) -> Cost:
         """Return what a call cost. The provider's own statement wins over the price list.
@@ -349,12 +349,13 @@ class Prices:
                 status = "partial"
                 continue
             amount += side_rates.price(side.counts, parts)
-        told = {part: _nano(femto) for part, femto in parts.items()} if parts is not None else {}
-        return Cost(_nano(amount), "local", status, told, _price_version(), window)
+        told = {part: nano(femto) for part, femto in parts.items()} if parts is not None else {}
+        return Cost(nano(amount), "local", status, told, _price_version(), window)
 
 
-def _nano(femto: int) -> int:
-    return (femto + _FEMTO_PER_NANO // 2) // _FEMTO_PER_NANO
+def nano(femto: int) -> int:
+    """Return an amount of 1e-15 USD in nano-dollars."""
+    return (femto + u.FEMTO_PER_NANO // 2) // u.FEMTO_PER_NANO
 
 
 @cache
@@ -365,7 +366,7 @@ def _price_version() -> str:
 
 
 def _rate(price: Decimal, per: int) -> int:
-    return int((price * _FEMTO / per).to_integral_value())
+    return int((price * u.FEMTO / per).to_integral_value())
 
 
 def _compiled(prices: Mapping[str, Any], units: Mapping[str, Any], window: int | None) -> Rates:
@@ -406,7 +407,7 @@ _TEXT_OUTPUT: Final = frozenset({u.OUTPUT, u.TEXT_OUTPUT, u.REASONING})
 
 def _text_rates(units: list[Unit], per_request: int) -> TextRates:
     def ceiling(femto: int) -> int:
-        return -(-femto // _FEMTO_PER_NANO)
+        return -(-femto // u.FEMTO_PER_NANO)
 
     def highest(counts: frozenset[str]) -> int:
         own = (unit for unit in units if unit.count in counts)

@@ -96,7 +96,10 @@ COUNTS: Final = (
     VIDEO_PIXELS,
 )
 
-NANO: Final = 1_000_000_000
+NANO: Final = 10**9
+FEMTO: Final = 10**15
+"""How many of what money is counted in make a US dollar: amounts, and prices of a token."""
+FEMTO_PER_NANO: Final = FEMTO // NANO
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from tracetoll.dialects.emitters import EMITTERS, TRACETOLL, UNKNOWN
 from tracetoll.reading import LARGEST_COUNT, count
-from tracetoll.usage import CACHE_READ, CACHE_WRITE, INPUT, NANO, OUTPUT, REASONING
+from tracetoll.usage import CACHE_READ, CACHE_WRITE, FEMTO_PER_NANO, INPUT, NANO, OUTPUT, REASONING
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Told:
         self.counts: dict[str, int] | None = None
         """Usage by the names of `tracetoll.usage`; None: the span tells none."""
         self.cost: int | None = None
-        """In nano-dollars, as the emitter states it."""
+        """In 1e-15 USD, as the emitter states it."""
         self.answer: str | None = None
         """The id of the provider's answer: the same id in a trace is the same call."""
         self.provider = ""
@@ -119,7 +119,7 @@ class _Table:
         return found
 
 
-class _Said(NamedTuple):
+class Said(NamedTuple):
     """What a span says beside numbers."""
 
     kind: Kind | None
@@ -128,20 +128,24 @@ class _Said(NamedTuple):
     model: str | None = None
 
 
-class _Shape:
+class Shape:
     """What spans of one scope that have the same attributes have in common: which of these to read, with which table.
 
     An emitter's spans have few shapes, and have few of the names that its table knows.
     """
 
     __slots__ = (
-        "_model", "_provider", "_said", "_saying", "answer", "as_told", "cost", "counts", "documents", "failed",
-        "kinds", "own", "table", "trust",
+        "_model", "_provider", "_said", "answer", "as_told", "cost", "counts", "documents", "failed", "kinds",
+        "own", "saying", "table", "trust", "usual",
     )  # fmt: skip
 
     def __init__(self, table: _Table | None, fields: Fields) -> None:
         self.table = table
         """None: such spans are about no model, and nothing else is set."""
+        self.usual: dict[Any, Any] = {}
+        """By what `saying` reads: what somebody who reads many of these spans has made ready."""
+        self.saying: Callable[[Fields], Any] = _nothing
+        """Reads the values that decide what such a span says beside numbers."""
         if table is None:
             return
         emitter = table.emitter
@@ -167,12 +171,22 @@ class _Shape:
                 cached = any(name in {CACHE_READ, CACHE_WRITE} for name, _, _ in self.counts)
                 self.as_told = table.plain and not cached and not self.documents
         saying = (*(attribute for attribute, _, _ in self.kinds), *self._provider, *self._model)
-        self._saying: Callable[[Fields], Any] = itemgetter(*saying) if saying else _nothing
-        self._said: dict[Any, _Said] = {}
+        if saying:
+            self.saying = itemgetter(*saying)
+        self._said: dict[Any, Said] = {}
 
-    def said(self, fields: Fields) -> _Said:
+    @property
+    def told_plainly(self) -> bool:
+        """Whether such a call's usage is the first of each alias, as it is, and its answer has one id at most."""
+        if self.table is None or self.failed or self.documents or len(self.answer) > 1:
+            return False
+        if self.counts is None:
+            return not self.answer and not self.table.emitter.answers_apart
+        return self.as_told
+
+    def said(self, fields: Fields) -> Said:
         """Return what a span says beside numbers."""
-        key = self._saying(fields)
+        key = self.saying(fields)
         try:
             return self._said[key]
         except KeyError:
@@ -183,9 +197,9 @@ class _Shape:
         except TypeError:  # a value that is a mapping
             return self._say(fields)
 
-    def _say(self, fields: Fields) -> _Said:
+    def _say(self, fields: Fields) -> Said:
         named, model = _first(fields, self._provider), _first(fields, self._model)
-        return _Said(
+        return Said(
             self._kind(fields),
             (_PROVIDERS.get(named) or _provider(named)) if named.__class__ is str else "",
             model if model.__class__ is str else None,
@@ -218,13 +232,13 @@ class Reader(Generic[T]):
         self._marks = frozenset(self._by_mark)
         self.telling = frozenset().union(*(table.known for table in (*self._tables, self._unknown, own)))
         """A span with none of these attributes is about no model."""
-        self._shapes: dict[tuple[str, ...], _Shape] = {}
+        self.shapes: dict[tuple[str, ...], Shape] = {}
 
     def read(self, scope: str, fields: Fields) -> T | None:
         """Return what a span of some scope and attributes tells; None if it is about no model."""
         if self.telling.isdisjoint(fields):
             return None
-        shape = self._shapes.get((scope, *fields)) or self._shape(scope, fields)
+        shape = self.shapes.get((scope, *fields)) or self._shape(scope, fields)
         table = shape.table
         if table is None:
             return None
@@ -247,16 +261,16 @@ class Reader(Generic[T]):
         """Return only what a span is, None as long as it does not say."""
         if self.telling.isdisjoint(fields):
             return None
-        shape = self._shapes.get((scope, *fields)) or self._shape(scope, fields)
+        shape = self.shapes.get((scope, *fields)) or self._shape(scope, fields)
         return shape.said(fields).kind if shape.table is not None else None
 
-    def _shape(self, scope: str, fields: Fields) -> _Shape:
+    def _shape(self, scope: str, fields: Fields) -> Shape:
         """Return the shape of a span that has not been seen before."""
-        shape = _Shape(self._table(scope, fields), fields)
+        shape = Shape(self._table(scope, fields), fields)
         if len(fields) <= _WIDEST_SHAPE_KEPT:  # some emitters number their attributes
-            if len(self._shapes) >= _SHAPES_KEPT:
-                self._shapes.clear()
-            self._shapes[(scope, *fields)] = shape
+            if len(self.shapes) >= _SHAPES_KEPT:
+                self.shapes.clear()
+            self.shapes[(scope, *fields)] = shape
         return shape
 
     def _table(self, scope: str, fields: Fields) -> _Table | None:
@@ -294,7 +308,7 @@ def _is_of(scope: str, emitter: Emitter) -> bool:
     )
 
 
-def _read_usage(shape: _Shape, table: _Table, fields: Fields, told: Told) -> None:
+def _read_usage(shape: Shape, table: _Table, fields: Fields, told: Told) -> None:
     """Read what a span tells of usage and cost."""
     counts: dict[str, int] = {}
     for name, alias, others in shape.counts or ():
@@ -309,7 +323,7 @@ def _read_usage(shape: _Shape, table: _Table, fields: Fields, told: Told) -> Non
         return
     told.counts = counts if shape.as_told else table.normalised(counts, told.provider)
     if shape.cost and told.counts is not None:
-        told.cost = _nano(_first(fields, shape.cost))
+        told.cost = _femto(_first(fields, shape.cost))
         if not told.cost and not shape.own:
             told.cost = None  # others state 0 where they know no price
 
@@ -319,7 +333,7 @@ def _first_count(fields: Fields, aliases: Aliases) -> int | None:
     return next((number for number in numbers if number is not None), None)
 
 
-def _read_answer(shape: _Shape, table: _Table, fields: Fields, told: Told) -> None:
+def _read_answer(shape: Shape, table: _Table, fields: Fields, told: Told) -> None:
     """Read which answer a call had, or why there is none."""
     if shape.answer:
         answer = _first(fields, shape.answer)
@@ -347,10 +361,10 @@ def _provider(told: str) -> str:
     return _PROVIDERS.get(name, name)
 
 
-def _nano(dollars: object) -> int | None:
+def _femto(dollars: object) -> int | None:
     if dollars.__class__ is not float and (isinstance(dollars, bool) or not isinstance(dollars, (int, float))):
         return None
-    return round(dollars * NANO) if 0 <= dollars < _LARGEST_COST else None
+    return round(dollars * NANO) * FEMTO_PER_NANO if 0 <= dollars < _LARGEST_COST else None
 
 
 def _read_document(document: object, buckets: Mapping[str, tuple[str, ...]], found: dict[str, int]) -> None:

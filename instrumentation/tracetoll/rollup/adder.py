@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Final
 
 from tracetoll.dialects.reader import CALLS
 from tracetoll.rollup import identity, totals
-from tracetoll.rollup.spans import PLAIN
-from tracetoll.rollup.state import ENDED_KEPT, Ended
+from tracetoll.rollup.spans import PLAIN, fields_of
+from tracetoll.rollup.state import Ended
+from tracetoll.rollup.usual import UsualCalls
+from tracetoll.safety import fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from tracetoll.rollup.spans import SpanReader
     from tracetoll.rollup.state import Node, Trace
     from tracetoll.rollup.totals import Total
 
@@ -34,9 +37,11 @@ class Adder:
 
     def __init__(
         self,
+        reader: SpanReader,
         watch: Callable[[Node], None],
         let_go: Callable[[Trace], None],
     ) -> None:
+        self._reader = reader
         self._watch = watch
         """Called for a span when it has something below for the first time."""
         self._let_go = let_go
@@ -45,7 +50,9 @@ class Adder:
 
     def start_over(self) -> None:
         """Forget everything: in a forked child, what runs in the parent ends there."""
-        self._notes: deque[tuple[Node, Ended | None]] = deque()
+        self._usual = UsualCalls(self._reader, self._watch)
+        self.notes: deque[tuple[Node, Ended | ReadableSpan | None]] = deque()
+        """Spans that have started (None), and spans that have ended: themselves, or what they say."""
         self._dropped: deque[Node] = deque()
         self.charges: deque[tuple[Ended, Total]] = deque()
         """Calls that only others have told of, and what they came to; for limits."""
@@ -55,39 +62,26 @@ class Adder:
         self._holder = 0
         """The thread that has the lock while it may run other code."""
 
-    def started(self, node: Node, up: Node) -> None:
-        """Take a span that has started below another one."""
-        if not up.done and self._lock.acquire(False):  # noqa: FBT003  # a lock's own; by name takes twice as long
-            up.open += 1
-            self._lock.release()
-        else:
-            self._notes.append((node, None))
+    def added(self, trace: Trace | None = None) -> bool:
+        """Work off the notes, unless somebody else is at it. Returns whether there are `charges` or `wholes`.
 
-    def ended(self, node: Node, ended: Ended) -> bool:
-        """Add up a span that has ended: at once if nobody else is at it, else it is left to them.
-
-        Returns whether there are `charges` or `wholes` to tell of.
+        `trace`: the one that a span of has just ended.
         """
         lock = self._lock
-        if lock.acquire(False):  # noqa: FBT003  # as above
-            self._holder = get_ident()
-            try:
-                if self._notes:
-                    self._apply_notes()
-                self._apply(node, ended)
-            finally:
-                self._holder = 0
-                lock.release()
-        else:
-            self._notes.append((node, ended))
-        while self._notes and lock.acquire(False):  # noqa: FBT003  # as above
+        while self.notes and lock.acquire(False):  # noqa: FBT003  # a lock's own; by name takes twice as long
             self._holder = get_ident()
             try:
                 self._apply_notes()
+                if trace is not None:
+                    trace.turn()
             finally:
                 self._holder = 0
                 lock.release()
         return bool(self.charges or self.wholes)
+
+    def lost(self, node: Node) -> None:
+        """Note a span that is one too many."""
+        self.notes.append((node, LOST))
 
     def died(self, node: Node) -> None:
         """Note that a span is being collected. Its finaliser, or that of whoever had it, may still end it."""
@@ -96,7 +90,7 @@ class Adder:
 
     def work(self) -> None:
         """Work off the notes, unless somebody else is at it."""
-        while (self._notes or self._dropped) and self._lock.acquire(blocking=False):
+        while (self.notes or self._dropped) and self._lock.acquire(blocking=False):
             self._holder = get_ident()
             try:
                 self._apply_notes()
@@ -107,7 +101,8 @@ class Adder:
 
     def has_below(self, node: Node) -> bool:
         """Return whether something below a span may have been counted."""
-        return bool(node.below or self._notes)
+        self.added()
+        return bool(node.below or self.notes)
 
     def so_far(self, node: Node, ended: Ended) -> tuple[Total | None, Total, bool]:
         """Return what is below a span that is about to end, its total, and whether nothing below is open any more."""
@@ -130,17 +125,30 @@ class Adder:
     # --- under the lock ----------------------------------------------------------------------
 
     def _apply_notes(self) -> None:
+        notes, usual = self.notes, self._usual
+        usual.begin()
         while True:
             try:
-                node, ended = self._notes.popleft()
+                node, what = notes.popleft()
             except IndexError:
+                usual.finish()
                 return
-            if ended is not None:
-                self._apply(node, ended)
-                continue
-            up = node.nearest()
-            if up is not None:
-                up.open += 1
+            try:
+                if what is None:
+                    up = node.up
+                    if up is not None and up.done:
+                        up = node.nearest()
+                    if up is not None:
+                        up.open += 1
+                elif isinstance(what, Ended):
+                    usual.finish()
+                    self._apply(node, what)
+                elif not usual.add(node, what):
+                    usual.finish()
+                    self._apply(node, self._reader.read(what, node, fields_of(what)))
+            except Exception as error:
+                if not fault("adding up a span", error):
+                    raise
 
     def _apply_dropped(self) -> None:
         """Give up the spans that were collected, and that nobody has ended since."""
@@ -171,8 +179,6 @@ class Adder:
         elif total and ended.root is not None and (below or ended.remote or ended.kind not in CALLS):
             # The metrics of calls tell the same of a call alone.
             self.wholes.append((ended.root, dict(total)))
-        if len(trace.ended) > ENDED_KEPT:
-            trace.turn_ended()
         if not trace.open:
             self._let_go(trace)
 

@@ -9,7 +9,7 @@ from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 
 from tracetoll.call import Ending, current_call
 from tracetoll.engine import ElsewhereCall
-from tracetoll.pricing import Cost
+from tracetoll.pricing import Cost, nano
 from tracetoll.rollup import totals
 from tracetoll.usage import COUNTS, Usage
 
@@ -54,7 +54,8 @@ class Foreign:
 
     def charge(self, ended: Ended, beyond: Total, behalf: Behalf) -> None:
         """Spend what a call came to, as far as nothing else has told of it."""
-        amount = beyond.get(totals.COST)
+        femto = beyond.get(totals.COST)
+        amount = None if femto is None else nano(femto)
         cost = Cost(amount, "local", "unpriced" if amount is None else "priced", {}, None)
         usage = Usage({name: number for name, number in beyond.items() if name in _COUNTS})
         kind: Literal["inference", "embedding"] = "embedding" if ended.kind == "embedding" else "inference"

@@ -12,7 +12,7 @@ from tracetoll import usage as u
 from tracetoll.rollup import totals
 from tracetoll.rollup.spans import fields_of
 from tracetoll.safety import contained
-from tracetoll.usage import NANO
+from tracetoll.usage import FEMTO
 from tracetoll_semconv import attributes as a
 from tracetoll_semconv import metrics as m
 
@@ -107,7 +107,7 @@ class TraceMetrics:
             if name in total:
                 self._tokens.record(total[name], {**told, a.GEN_AI_TOKEN_TYPE: kind}, within)
         if totals.COST in total:
-            self._cost.record(total[totals.COST] / NANO, told, within)
+            self._cost.record(total[totals.COST] / FEMTO, told, within)
         self._calls.record(total.get(totals.CALLS, 0), told, within)
 
     def _attributes(self, labels: Labels) -> dict[str, Any]:

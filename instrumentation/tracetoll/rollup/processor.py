@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry.metrics import get_meter
@@ -18,7 +17,7 @@ from tracetoll.dialects.reader import CALLS
 from tracetoll.dialects.words import OURS
 from tracetoll.forks import call_in_child
 from tracetoll.rollup import totals
-from tracetoll.rollup.adder import LOST, Adder
+from tracetoll.rollup.adder import Adder
 from tracetoll.rollup.metrics import TraceMetrics
 from tracetoll.rollup.spans import SpanReader, fields_of, is_within_call, kind_of, running_fields
 from tracetoll.rollup.state import Node, Trace
@@ -35,8 +34,10 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
+    from tracetoll.dialects.words import Kind
     from tracetoll.pricing import Prices
     from tracetoll.rollup.foreign import Foreign
+    from tracetoll.rollup.state import Ended
 
 T = TypeVar("T")
 
@@ -45,9 +46,9 @@ MAX_TRACES: Final = 10_000
 MAX_SPANS: Final = 200_000
 MAX_SPANS_PER_TRACE: Final = 100_000
 MAX_IDLE_S: Final = 3600.0
-# Properties of a span and of its context, which is a tuple, take four times as long.
-_CONTEXT: Final = attrgetter("_context")
-_PLACE: Final = attrgetter("_context", "_parent")
+_NOTED_AT_MOST: Final = 64
+"""How many spans that have started or ended are noted until they are worked off together, which takes less."""
+# A span's context is a tuple.
 _TRACE_ID: Final = 0
 _SPAN_ID: Final = 1
 _IS_REMOTE: Final = 2
@@ -81,8 +82,8 @@ class RollupProcessor(SpanProcessor):
         self._max_spans_per_trace = max_spans_per_trace
         self._sweep_s = max_idle_s / _SWEEPS_PER_IDLE
         self._spans = SpanReader()
-        self._adder = Adder(self._watch, self._let_go)
-        self._died, self._started_below = self._adder.died, self._adder.started
+        self._adder = Adder(self._spans, self._watch, self._let_go)
+        self._died = self._adder.died
         self._meter_provider = meter_provider
         self._metrics: TraceMetrics | None = None
         self._measured = True
@@ -95,6 +96,7 @@ class RollupProcessor(SpanProcessor):
     def _start_over(self) -> None:
         self._traces: dict[int, Trace] = {}
         self._adder.start_over()
+        self._notes = self._adder.notes
         self._started = 0
         self._epoch = 0
         self._next_sweep = time.monotonic() + self._sweep_s
@@ -104,7 +106,7 @@ class RollupProcessor(SpanProcessor):
     def connect(self, foreign: Foreign, prices: Prices, metrics: TraceMetrics | None) -> None:
         """Tell limits of what others emit, with prices in common; record trace metrics, None: leave them out."""
         self._foreign = foreign
-        self._spans.prices = prices
+        self._spans.share(prices)
         self._metrics = metrics
         self._measured = metrics is not None
         if metrics is not None:
@@ -120,33 +122,67 @@ class RollupProcessor(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002  # OpenTelemetry's name
         """Follow a span."""
-        if self.on:
-            try:
-                self._follow(span)
-            except Exception as error:
-                if not fault("noting the start of a span", error):
-                    raise
+        if not self.on:
+            return
+        try:
+            self._started += 1
+            if self._started >= _SWEEP_AFTER:
+                self._sweep()
+            context: Any = span._context  # noqa: SLF001  # see `on_end`
+            parent: Any = span._parent  # noqa: SLF001
+            trace = self._traces.get(context[_TRACE_ID]) or self._new_trace(context[_TRACE_ID])
+            up = None
+            if parent is not None:
+                up = trace.open.get(parent[_SPAN_ID]) or trace.above(parent[_SPAN_ID], remote=parent[_IS_REMOTE])
+            node = Node(span, self._died)
+            node.key = key = context[_SPAN_ID]
+            node.trace = trace
+            node.up = up
+            node.below = node.call = node.said = None
+            node.open = 0
+            node.done = node.agent = node.top = False
+            operation = fields_of(span).get(a.GEN_AI_OPERATION_NAME)
+            kind = None if operation is None else kind_of(operation)
+            node.watched = kind is not None
+            if up is None:
+                self._begin_root(node, span, kind)
+            else:
+                self._notes.append((node, None))
+                if kind == "agent":
+                    self._begin_agent(node, span)
+            if len(trace.open) < self._max_spans_per_trace:
+                trace.open[key] = node
+            else:
+                self._adder.lost(node)
+            if trace.gone:
+                self._keep(trace)
+        except Exception as error:
+            if not fault("noting the start of a span", error):
+                raise
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Add what a span came to to the ancestors that are open."""
+        """Note that a span has ended: what it came to is added up with others, before somebody asks."""
         try:
-            context = _CONTEXT(span)
+            # Properties of a span and of its context take four times as long.
+            context: Any = span._context  # noqa: SLF001
             trace = self._traces.get(context[_TRACE_ID])
             if trace is None:
                 return
             node = trace.open.pop(context[_SPAN_ID], None)
             if node is None:
                 return
-            trace.ended[node.key] = node.up
+            trace.ended[node.key] = up = node.up
             trace.epoch = self._epoch
-            ended = node.said or self._spans.read(span, node, fields_of(span))
-            foreign = self._foreign if ended.counts is not None and ended.trust < OURS else None
-            if foreign is not None and not is_within_call(node, SCOPE):
-                ended.behalf = foreign.on_behalf(span)
-            if self._adder.ended(node, ended):
+            notes = self._notes
+            if self._foreign is None:
+                notes.append((node, node.said or span))
+            else:
+                notes.append((node, node.said or self._on_behalf(self._foreign, node, span)))
+            now = up is None or not up.watched or not trace.open or len(notes) >= _NOTED_AT_MOST
+            if now and self._adder.added(trace):
                 self._tell()
         except Exception as error:
-            if not fault("adding up a span", error):
+            if not fault("noting the end of a span", error):
                 raise
 
     def shutdown(self) -> None:
@@ -163,52 +199,42 @@ class RollupProcessor(SpanProcessor):
 
     # --- following spans ---------------------------------------------------------------------
 
-    def _follow(self, span: Span) -> None:
-        self._started += 1
-        if self._started >= _SWEEP_AFTER:
-            self._sweep()
-        context, parent = _PLACE(span)
-        key = context[_TRACE_ID]
-        trace = self._traces.get(key) or self._new_trace(key)
-        up = None
-        if parent is not None:
-            up = trace.open.get(parent[_SPAN_ID]) or trace.above(parent[_SPAN_ID], remote=parent[_IS_REMOTE])
-        node = Node(span, self._died)
-        node.key = key = context[_SPAN_ID]
-        node.trace = trace
-        node.up = up
-        node.below = node.call = node.said = None
-        node.open = 0
-        node.done = node.hooked = node.agent = node.top = False
-        operation = fields_of(span).get(a.GEN_AI_OPERATION_NAME)
-        if up is None:
-            self._follow_root(node, span, operation)
-            if parent is None or parent[_IS_REMOTE]:
-                trace.root, trace.roots = node, trace.roots + 1
-        else:
-            self._started_below(node, up)
-            if operation is not None and kind_of(operation) == "agent" and span.name.startswith("invoke_"):
-                node.agent = True
-                self._hook(node, span)
-        if len(trace.open) >= self._max_spans_per_trace:
-            self._adder.ended(node, LOST)
-            return
-        trace.open[key] = node
-        if trace.gone:
-            self._keep(trace)
+    def _on_behalf(self, foreign: Foreign, node: Node, span: ReadableSpan) -> ReadableSpan | Ended:
+        """Return what a span says if limits have to hear of it: only here is known on whose behalf it is."""
+        scope = span.instrumentation_scope
+        if (scope is not None and scope.name == SCOPE) or self._spans.telling.isdisjoint(fields_of(span)):
+            return span
+        behalf = foreign.on_behalf(span)
+        if behalf is None or is_within_call(node, SCOPE):
+            return span
+        ended = self._spans.read(span, node, fields_of(span))
+        if ended.counts is not None and ended.trust < OURS:
+            ended.behalf = behalf
+        return ended
 
-    def _follow_root(self, node: Node, span: Span, operation: object) -> None:
+    def _begin_root(self, node: Node, span: Span, kind: Kind | None) -> None:
         node.top = True
-        kind = kind_of(operation)
         node.agent = kind == "agent"
         if kind not in CALLS:  # most calls have nothing below them; see `_watch`
             self._hook(node, span)
+        trace, parent = node.trace, span.parent
+        if parent is None or parent.is_remote:
+            trace.root, trace.roots = node, trace.roots + 1
+
+    def _begin_agent(self, node: Node, span: Span) -> None:
+        if span.name.startswith("invoke_"):
+            node.agent = True
+            self._hook(node, span)
+        else:
+            node.watched = False
 
     def _watch(self, node: Node) -> None:
         """Be told when a span ends that has something below it, if it is one that gets totals."""
-        span = None if node.hooked else node()
-        if span is not None and self._spans.may_be_agent(span):
-            self._hook(node, span)
+        if not node.watched:
+            node.watched = True
+            span = node()
+            if span is not None and self._spans.may_be_agent(span):
+                self._hook(node, span)
 
     def _tell(self) -> None:
         """Tell limits of calls that only others have told of, and note traces. Both have locks of their own."""
@@ -226,7 +252,7 @@ class RollupProcessor(SpanProcessor):
 
     def _hook(self, node: Node, span: Any) -> None:
         """Have `_ending` called when a span is about to end. A span has no other place to be told of that in."""
-        node.hooked = True
+        node.watched = True
         span.end = partial(self._ending, node, span)
 
     def _ending(self, node: Node, span: Any, end_time: int | None = None) -> None:

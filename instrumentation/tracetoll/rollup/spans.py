@@ -14,7 +14,7 @@ from tracetoll.pricing import Prices, complete_httpx2
 from tracetoll.reading import count
 from tracetoll.rollup import totals
 from tracetoll.rollup.state import Ended
-from tracetoll.usage import NANO
+from tracetoll.usage import FEMTO_PER_NANO, NANO
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tracetoll.dialects.reader import Fields
     from tracetoll.dialects.words import Kind
+    from tracetoll.pricing import Known
     from tracetoll.rollup.state import Node
     from tracetoll.rollup.totals import Total
 
@@ -37,7 +38,7 @@ _REMOTE: Final = {
     "tracetoll.remote.inference_call.count": totals.CALLS,
     "tracetoll.remote.embedding_call.count": totals.EMBEDDINGS,
 }
-_REMOTE_MARK: Final = "tracetoll.remote.inference_call.count"
+REMOTE_MARK: Final = "tracetoll.remote.inference_call.count"
 _LARGEST_COST: Final = 1e9
 # Properties take four times as long, and two of them are asked of each span.
 _KEPT: Final = attrgetter("_instrumentation_scope", "_status", "_start_time", "_end_time")
@@ -59,7 +60,9 @@ class SpanReader:
 
     def __init__(self) -> None:
         self._reader = Reader(Ended)
-        self._telling = self._reader.telling | {_REMOTE_MARK}
+        self.telling = self._reader.telling | {REMOTE_MARK}
+        """A span with none of these attributes says nothing."""
+        self.shapes = self._reader.shapes
         self.prices: Prices | None = None
         complete_httpx2()
         """Made when they are needed, unless somebody shares theirs."""
@@ -67,7 +70,7 @@ class SpanReader:
     def read(self, span: ReadableSpan, node: Node, fields: Fields) -> Ended:
         """Return what a span says, of which `fields` are the attributes."""
         told = None
-        if not self._telling.isdisjoint(fields):
+        if not self.telling.isdisjoint(fields):
             scope, status, begun, over = _KEPT(span)
             scope = scope.name if scope is not None else ""
             told = self._reader.read(scope, fields)
@@ -75,7 +78,7 @@ class SpanReader:
                 told.scope = scope
                 told.started_ns, told.ended_ns = begun or 0, over or 0
                 self._complete(told, node, fields, failed=a.ERROR_TYPE in fields or status.status_code is _ERROR)
-            if _REMOTE_MARK in fields:
+            if REMOTE_MARK in fields:
                 told = told or _nothing()
                 told.remote = _remote(fields)
         if node.top:
@@ -95,7 +98,7 @@ class SpanReader:
     def tells_totals(self, span: Span) -> bool:
         """Return whether a span with nothing below it tells what an agent or another service spent."""
         fields = running_fields(span)
-        return _REMOTE_MARK in fields or self._reader.kind(_scope_name(span), fields) == "agent"
+        return REMOTE_MARK in fields or self._reader.kind(_scope_name(span), fields) == "agent"
 
     def _complete(self, ended: Ended, node: Node, fields: Fields, *, failed: bool) -> None:
         """Add what the emitter's table does not know."""
@@ -109,11 +112,23 @@ class SpanReader:
                 ended.cost = price
         ended.total = totals.of(ended, failed=failed)
 
+    def share(self, prices: Prices) -> None:
+        """Use somebody else's prices from now on."""
+        self.prices = prices
+        self.shapes.clear()
+
+    def known_price(self, provider: str, model: str) -> Known:
+        """Return what we know of the price of somebody else's calls."""
+        return self._prices().known(provider, model)
+
     def _priced(self, provider: str, model: str, counts: Total) -> int | None:
-        """Return what we know that somebody else's call costs, in nano-dollars."""
+        """Return what we know that somebody else's call costs, in 1e-15 USD."""
+        return self._prices().price(provider, model, counts)
+
+    def _prices(self) -> Prices:
         if self.prices is None:
             self.prices = Prices()
-        return self.prices.price(provider, model, counts)
+        return self.prices
 
 
 def kind_of(operation: object) -> Kind | None:
@@ -170,7 +185,7 @@ def _remote(fields: dict[str, Any]) -> Total:
     found = {name: number for attribute, name in _REMOTE.items() if (number := count(fields.get(attribute)))}
     cost = fields.get("tracetoll.remote.cost.amount")
     if isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < _LARGEST_COST:
-        found[totals.COST] = round(cost * NANO)
+        found[totals.COST] = round(cost * NANO) * FEMTO_PER_NANO
     if fields.get("tracetoll.remote.complete") is False:
         found[totals.LOST] = 1
     return found

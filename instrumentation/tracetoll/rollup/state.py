@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from operator import mul
+from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
 from opentelemetry.sdk.trace import Span
 
+from tracetoll import usage as u
 from tracetoll.dialects.reader import Told
+from tracetoll.usage import FEMTO_PER_NANO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
+    from tracetoll.dialects.reader import Fields
     from tracetoll.dialects.words import Kind
     from tracetoll.rollup.foreign import Behalf
     from tracetoll.rollup.totals import Total
 
-ENDED_KEPT: Final = 128
+_ENDED_KEPT: Final = 128
 """How many ended spans of a trace are remembered at least, and half of how many at most."""
 _ANSWERS_KEPT: Final = 5_000
 """The same of the answers that a trace's calls had."""
 _NUMBERS_KEPT: Final = 256
+_USUAL_KEPT: Final = 256
 _ALIKE_KEPT: Final = 16
 _SCOPES_KEPT: Final = 100
 
@@ -40,7 +45,7 @@ class Node(ref[Span]):
     processor's lock.
     """
 
-    __slots__ = ("agent", "below", "call", "done", "hooked", "key", "open", "said", "top", "trace", "up")
+    __slots__ = ("agent", "below", "call", "done", "key", "open", "said", "top", "trace", "up", "watched")
 
     key: int
     """The span's id."""
@@ -52,8 +57,8 @@ class Node(ref[Span]):
     open: int
     """How many spans below are still open that have no open ancestor closer than this one."""
     done: bool
-    hooked: bool
-    """Whether this is told when the span is about to end."""
+    watched: bool
+    """Whether the span's end is seen to: totals are written then, or it is one that gets none."""
     top: bool
     """Whether the span is a local root: it has no parent that this process knows of."""
     agent: bool
@@ -114,12 +119,78 @@ class Ended(Told):
         """The instrumentation scopes that have told of the same call, if more than one."""
 
 
+class Usual:
+    """What calls have in common that are of one scope, have the same attributes, and say the same beside numbers."""
+
+    __slots__ = ("answer", "calls", "cost", "counts", "kind", "names", "numbers", "rates", "scope", "trust")
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        self.kind: Kind = "none"
+        self.trust = 0
+        self.calls = ""
+        """The field of a total that counts such calls; none: there is something unusual about them."""
+        self.counts: tuple[str, ...] = ()
+        """The counts that they tell; none: they tell no usage."""
+        self.numbers: Callable[[Fields], tuple[Any, ...]] = tuple
+        """Reads these."""
+        self.cost: str | None = None
+        """The attribute that tells the cost, in USD; it is the last of the numbers, in nano-dollars."""
+        self.rates: tuple[int, ...] | None = None
+        """Else what each of the counts costs, and a call, in 1e-15 USD."""
+        self.names: tuple[str, ...] = ()
+        """The fields of a call's total: the counts, the cost or that there is no price, and what such a call is."""
+        self.answer: str | None = None
+        """The attribute with the answer's id."""
+
+    def total(self, calls: Sequence[Sequence[int]]) -> Total:
+        """Return what some calls came to, from the numbers of each."""
+        number = len(calls)
+        total = dict.fromkeys(self.names, number)
+        sums = [*map(sum, zip(*calls, strict=True))] if number > 1 else [*calls[0]]
+        if self.rates is not None:
+            sums.append(sum(map(mul, sums, self.rates), number * self.rates[-1]))
+        elif self.cost is not None:
+            sums[-1] *= FEMTO_PER_NANO
+        total.update(zip(self.names, sums))  # noqa: B905  # the others count the calls
+        return total
+
+
+class Run:
+    """Usual calls below one span that ended one after the other."""
+
+    __slots__ = ("numbers", "spans", "times", "usual", "where")
+
+    def __init__(self, usual: Usual, where: Node) -> None:
+        self.usual = usual
+        self.where = where
+        self.numbers: list[tuple[int, ...]] = []
+        self.spans: list[ReadableSpan] = []
+        """The calls themselves, until the run is over."""
+        self.times: list[tuple[int, int]]
+        """From then on, when each began and ended."""
+
+    def end(self) -> None:
+        """Keep of the spans when they were."""
+        self.times = [(span.start_time or 0, span.end_time or 0) for span in self.spans]
+        self.spans.clear()
+
+    def counted(self, place: int) -> Ended:
+        """Return what is to be known of one of the calls."""
+        usual = self.usual
+        found = Ended(usual.kind, usual.trust)
+        found.total = usual.total(self.numbers[place : place + 1])
+        found.scope, found.where = usual.scope, self.where
+        found.started_ns, found.ended_ns = self.times[place]
+        return found
+
+
 class Trace:
     """What the spans of one trace in this process have in common."""
 
     __slots__ = (
-        "_answers", "_calls", "_older_answers", "_older_calls", "_older_ended",
-        "ended", "epoch", "gone", "key", "open", "root", "roots", "scopes",
+        "_answers", "_calls", "_latest", "_older_answers", "_older_calls", "_older_ended",
+        "_usual",        "ended", "epoch", "gone", "key", "open", "root", "roots", "scope", "scopes",
     )  # fmt: skip
 
     def __init__(self, key: int, epoch: int) -> None:
@@ -136,12 +207,17 @@ class Trace:
         self.ended: dict[int, Node | None] = {}
         """The spans above those that have ended, for children of these that are still to come."""
         self._older_ended: dict[int, Node | None] = {}
-        self._answers: dict[str, Ended] = {}
-        self._older_answers: dict[str, Ended] = {}
+        self._answers: dict[str, Ended | tuple[Run, int]] = {}
+        self._older_answers: dict[str, Ended | tuple[Run, int]] = {}
         self._calls: dict[Numbers, Ended | deque[Ended]] = {}
         self._older_calls: dict[Numbers, Ended | deque[Ended]] = {}
+        self._latest: deque[Run] = deque()
+        """The latest usual calls, which nobody has asked for yet; then they are in the two above."""
         self.scopes: set[str] = set()
         """The instrumentation scopes that have told of calls."""
+        self._usual = 0
+        self.scope: str | None = None
+        """The only one of them."""
 
     def above(self, key: int, *, remote: bool) -> Node | None:
         """Return the nearest ancestor that is open of a span that is not, by its key; None: there is none.
@@ -156,13 +232,14 @@ class Trace:
             found = self._older_ended[key]
         elif self.roots == 1 and not remote:
             found = self.root
-        while found is not None and found.done:
+        while found is not None and found.key not in self.open:  # it may have ended, and not be added up yet
             found = found.up
         return found
 
-    def turn_ended(self) -> None:
-        """Start a new generation of ended spans."""
-        self._older_ended, self.ended = self.ended, {}
+    def turn(self) -> None:
+        """Start a new generation of ended spans, if there are many."""
+        if len(self.ended) > _ENDED_KEPT:
+            self._older_ended, self.ended = self.ended, {}
 
     def forget(self) -> None:
         """Forget what has ended: it refers back to here, and all of it would wait for the garbage collector."""
@@ -171,13 +248,24 @@ class Trace:
         self.ended, self._older_ended = {}, {}
         self._answers, self._older_answers = {}, {}
         self._calls, self._older_calls = {}, {}
+        self._latest.clear()
+
+    def knows(self, answer: str) -> bool:
+        """Return whether something has been counted of an answer."""
+        return answer in self._answers or answer in self._older_answers
 
     def counted(self, answer: str) -> Ended | None:
         """Return what has been counted of an answer."""
-        return self._answers.get(answer) or self._older_answers.get(answer)
+        found = self._answers.get(answer) or self._older_answers.get(answer)
+        if found.__class__ is tuple:
+            self._unfold()
+            return self.counted(answer)
+        return found  # type: ignore[return-value]  # a record is a tuple
 
     def alike(self, numbers: Numbers) -> Iterator[Ended]:
         """Yield the latest calls that used just as much."""
+        if self._latest:
+            self._unfold()
         for calls in (self._calls, self._older_calls):
             same = calls.get(numbers)
             if isinstance(same, deque):
@@ -189,8 +277,36 @@ class Trace:
         """Remember what has been counted of a call."""
         if call.answer is not None:
             self.name_answer(call)
-        if len(self.scopes) < _SCOPES_KEPT:
+        if call.scope not in self.scopes and len(self.scopes) < _SCOPES_KEPT:
             self.scopes.add(call.scope)
+            self.scope = call.scope if len(self.scopes) == 1 else None
+        self._keep(call, numbers)
+
+    def remember(self, run: Run) -> None:
+        """Remember usual calls, of the only scope that tells of any here."""
+        run.end()
+        self._latest.append(run)
+        self._usual += len(run.numbers)
+        while self._usual > _USUAL_KEPT and len(self._latest) > 1:
+            self._usual -= len(self._latest.popleft().numbers)
+
+    def _unfold(self) -> None:
+        """Make what has been remembered of usual calls what others are compared with."""
+        made: dict[tuple[int, int], Ended] = {}
+        for run in self._latest:
+            for place in range(len(run.numbers)):
+                made[id(run), place] = one = run.counted(place)
+                self._keep(one, (one.total.get(u.INPUT, 0), one.total.get(u.OUTPUT, 0)))
+        for answers in (self._older_answers, self._answers):
+            for answer, known in answers.items():
+                if known.__class__ is tuple:
+                    run, place = known
+                    answers[answer] = found = made.get((id(run), place)) or run.counted(place)
+                    found.answer = answer
+        self._latest.clear()
+        self._usual = 0
+
+    def _keep(self, call: Ended, numbers: Numbers) -> None:
         same = self._calls.get(numbers)
         if same is None:
             if len(self._calls) >= _NUMBERS_KEPT:
@@ -204,6 +320,10 @@ class Trace:
     def name_answer(self, call: Ended) -> None:
         """Remember a call by the id of its answer."""
         if call.answer is not None:
-            self._answers[call.answer] = call
-            if len(self._answers) > _ANSWERS_KEPT:
-                self._older_answers, self._answers = self._answers, {}
+            self.name(call.answer, call)
+
+    def name(self, answer: str, call: Ended | tuple[Run, int]) -> None:
+        """Remember a call by the id of its answer."""
+        self._answers[answer] = call
+        if len(self._answers) > _ANSWERS_KEPT:
+            self._older_answers, self._answers = self._answers, {}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tracetoll import usage as u
 from tracetoll.dialects.reader import CALLS as CALL_KINDS
 from tracetoll.dialects.words import OURS
-from tracetoll.usage import INPUT, NANO, OUTPUT
+from tracetoll.usage import FEMTO, INPUT, OUTPUT
 from tracetoll_semconv import attributes as a
 from tracetoll_semconv.prefix import PREFIX
 
@@ -30,7 +30,7 @@ REFUSED: Final = "refused.count"
 MISSING: Final = "usage_missing.count"
 UNPRICED: Final = "unpriced.count"
 COST: Final = "cost"
-"""In nano-dollars."""
+"""In 1e-15 USD: a token costs less than a nano-dollar, and nothing is rounded before it is told."""
 
 # Not told on spans as they are.
 OWN: Final = "own"
@@ -171,6 +171,6 @@ def attributes(total: Mapping[str, int]) -> dict[str, Any]:
         if amount > 0 and name in _ATTRIBUTES:
             found[_ATTRIBUTES[name]] = amount
     if COST in total:
-        found[a.ROLLUP_COST_AMOUNT] = total[COST] / NANO
+        found[a.ROLLUP_COST_AMOUNT] = total[COST] / FEMTO
         found[a.ROLLUP_COST_CURRENCY] = "USD"
     return found

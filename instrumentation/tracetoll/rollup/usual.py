@@ -1,0 +1,197 @@
+"""Calls that say nothing unusual, as nearly all do: read and added up at one go. The adder does all the others.
+
+A usual call succeeded, tells counts that need no working out, has nothing below it, and is one of a trace whose calls
+are all told of by the same scope. Spans that tell of no usage, around such calls or not, are usual as well.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.trace import SpanKind, StatusCode
+
+from tracetoll.dialects.reader import CALLS
+from tracetoll.dialects.words import OURS
+from tracetoll.rollup import totals
+from tracetoll.rollup.spans import REMOTE_MARK, fields_of
+from tracetoll.rollup.state import Run, Usual
+from tracetoll.usage import NANO
+from tracetoll_semconv import attributes as a
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from tracetoll.dialects.reader import Fields, Shape
+    from tracetoll.rollup.spans import SpanReader
+    from tracetoll.rollup.state import Node
+
+_ERROR: Final = StatusCode.ERROR
+_INTERNAL: Final = SpanKind.INTERNAL
+_SAID_KEPT: Final = 200
+_LARGEST_COST: Final = 1e9
+_LARGEST: Final = 10**9
+"""Smaller numbers are compared faster; a larger one is no usual call's."""
+_SPECIAL: Final = frozenset({a.ERROR_TYPE, a.CALL_OUTCOME, a.USAGE_SOURCE, REMOTE_MARK})
+"""With one of these, a call has to be looked at more closely."""
+_UNUSUAL: Final = Usual("")
+
+
+class UsualCalls:
+    """Adds up usual calls, and spans that say nothing. Under the adder's lock.
+
+    Calls that follow one another below the same span are added up together, before anybody asks for what they came to.
+    """
+
+    def __init__(self, reader: SpanReader, watch: Callable[[Node], None]) -> None:
+        self._reader = reader
+        self._shapes = reader.shapes
+        self._telling = reader.telling
+        self._watch = watch
+        self._run: Run | None = None
+        """What is still to be added up."""
+        self._up: Node | None = None
+        """Of calls below this span."""
+        self._until = math.inf
+        """Until when the prices hold, by the monotonic clock."""
+
+    def begin(self) -> None:
+        """Look at prices anew where they are old."""
+        if time.monotonic() >= self._until:
+            self._until = math.inf
+            for shape in list(self._shapes.values()):
+                shape.usual.clear()
+
+    def add(self, node: Node, span: ReadableSpan) -> bool:  # noqa: C901, PLR0912  # in parts it takes half as long again
+        """Add up a span that has ended; or do nothing and return False, if there is more to it."""
+        up = node.up
+        if up is None or up.done or node.agent:
+            return False
+        fields = fields_of(span)
+        scope = span._instrumentation_scope  # noqa: SLF001  # see `fields_of`
+        usual = None
+        if scope is not None and scope.name == node.trace.scope:
+            shape = self._shapes.get((scope.name, *fields))
+            if shape is not None:
+                try:
+                    usual = shape.usual.get(shape.saying(fields)) or self._look(shape, scope.name, fields)
+                except TypeError:  # a value that is a mapping
+                    usual = _UNUSUAL
+                if not usual.calls or node.open or span._status.status_code is _ERROR:  # noqa: SLF001
+                    return False
+                if usual.counts:
+                    return self._add_call(node, span, usual, fields)
+        if node is self._up:
+            self.finish()
+        below = node.below
+        if usual is None:
+            if span.kind is not _INTERNAL or not self._telling.isdisjoint(fields):
+                return False
+        elif not below or usual.calls not in below or totals.AWAY in below:
+            return False
+        node.done = True
+        up.open += node.open - 1
+        if below:
+            node.below = None
+            if up.below is None:
+                up.below = below
+                if not up.watched:
+                    self._watch(up)
+            else:
+                totals.add(up.below, below)
+        return True
+
+    def _add_call(self, node: Node, span: ReadableSpan, usual: Usual, fields: Fields) -> bool:
+        if node.below or node is self._up:
+            return False
+        numbers = usual.numbers(fields)
+        for number in numbers:
+            if number.__class__ is not int or not 0 <= number <= _LARGEST:
+                return False
+        if usual.cost is not None:
+            cost = fields[usual.cost]
+            if cost.__class__ is not float or not 0 <= cost < _LARGEST_COST:
+                return False
+            numbers = (*numbers, round(cost * NANO))
+        answer = None
+        if usual.answer is not None:
+            answer = fields[usual.answer]
+            if answer.__class__ is not str or node.trace.knows(answer):
+                return False
+        up: Any = node.up
+        run = self._run
+        if run is None or run.where is not up or run.usual is not usual:
+            self.finish()
+            self._run = run = Run(usual, up)
+            self._up = up
+        if answer is not None:
+            node.trace.name(answer, (run, len(run.numbers)))
+        run.numbers.append(numbers)
+        run.spans.append(span)
+        node.done = True
+        up.open -= 1
+        return True
+
+    def finish(self) -> None:
+        """Add up the calls that are still to be."""
+        run = self._run
+        if run is not None:
+            self._up = self._run = None
+            up = run.where
+            up.trace.remember(run)
+            total = run.usual.total(run.numbers)
+            if up.below is None:
+                up.below = total
+                if not up.watched:
+                    self._watch(up)
+            else:
+                totals.add(up.below, total)
+
+    def _look(self, shape: Shape, scope: str, fields: Fields) -> Usual:
+        """Find out what is to be known of spans like this one."""
+        usual = Usual(scope)
+        kind, provider, model = shape.said(fields) if shape.told_plainly else (None, "", None)
+        if kind in CALLS and _SPECIAL.isdisjoint(fields):
+            usual.kind, usual.trust = kind, shape.trust
+            calls = totals.CALLS if kind == "inference" else totals.EMBEDDINGS
+            if shape.counts is None or self._price(usual, shape, calls, provider, model):
+                usual.calls = calls
+        if len(shape.usual) >= _SAID_KEPT:
+            shape.usual.clear()
+        shape.usual[shape.saying(fields)] = usual
+        return usual
+
+    def _price(self, usual: Usual, shape: Shape, calls: str, provider: str, model: str | None) -> bool:
+        """Find out what such calls cost, and return whether that takes no more than their counts."""
+        counts = tuple(name for name, _, _ in shape.counts or ())
+        cost = totals.UNPRICED
+        own = usual.trust >= OURS
+        if own and shape.cost:
+            cost, usual.cost = totals.COST, shape.cost[0]
+        elif not own and model is not None:
+            known = self._reader.known_price(provider, model)
+            self._until = min(self._until, known.until)
+            if known.rates is not None and known.rates.units:
+                alone = dict(known.rates.alone(counts))
+                if not alone:
+                    return False
+                cost = totals.COST
+                usual.rates = (*(alone.get(name, 0) for name in counts), known.rates.per_request)
+            elif shape.cost:
+                return False
+        usual.counts = counts
+        usual.numbers = _reading(tuple(alias for _, alias, _ in shape.counts or ()))
+        usual.names = (*counts, cost, calls, *((totals.OWN,) if own else ()))
+        usual.answer = shape.answer[0] if shape.answer else None
+        return True
+
+
+def _reading(attributes: tuple[str, ...]) -> Callable[[Fields], tuple[Any, ...]]:
+    """Return what reads the values of some attributes."""
+    if len(attributes) > 1:
+        return itemgetter(*attributes)
+    return lambda fields: (fields[attributes[0]],)
