@@ -31,6 +31,7 @@ _NUMBERS_KEPT: Final = 256
 _USUAL_KEPT: Final = 256
 _ALIKE_KEPT: Final = 16
 _SCOPES_KEPT: Final = 100
+_SEVERAL: Final = "several, and no scope is called so"
 
 _NONE: Final[Total] = {}
 
@@ -216,8 +217,8 @@ class Trace:
         self.scopes: set[str] = set()
         """The instrumentation scopes that have told of calls."""
         self._usual = 0
-        self.scope: str | None = None
-        """The only one of them."""
+        self.scope = ""
+        """The only one of them; empty: none has yet."""
 
     def above(self, key: int, *, remote: bool) -> Node | None:
         """Return the nearest ancestor that is open of a span that is not, by its key; None: there is none.
@@ -277,10 +278,14 @@ class Trace:
         """Remember what has been counted of a call."""
         if call.answer is not None:
             self.name_answer(call)
-        if call.scope not in self.scopes and len(self.scopes) < _SCOPES_KEPT:
-            self.scopes.add(call.scope)
-            self.scope = call.scope if len(self.scopes) == 1 else None
+        self.told_by(call.scope)
         self._keep(call, numbers)
+
+    def told_by(self, scope: str) -> None:
+        """Remember that a scope has told of a call."""
+        if scope not in self.scopes and len(self.scopes) < _SCOPES_KEPT:
+            self.scopes.add(scope)
+            self.scope = scope if len(self.scopes) == 1 else _SEVERAL
 
     def remember(self, run: Run) -> None:
         """Remember usual calls, of the only scope that tells of any here."""

@@ -74,7 +74,7 @@ class UsualCalls:
         fields = fields_of(span)
         scope = span._instrumentation_scope  # noqa: SLF001  # see `fields_of`
         usual = None
-        if scope is not None and scope.name == node.trace.scope:
+        if scope is not None and (node.trace.scope or scope.name) == scope.name:
             shape = self._shapes.get((scope.name, *fields))
             if shape is not None:
                 try:
@@ -128,6 +128,7 @@ class UsualCalls:
             self.finish()
             self._run = run = Run(usual, up)
             self._up = up
+            node.trace.told_by(usual.scope)
         if answer is not None:
             node.trace.name(answer, (run, len(run.numbers)))
         run.numbers.append(numbers)
