@@ -81,8 +81,9 @@ class Sdk:
     retrying: Mapping[str, Any] | None = None
     """Options of a client that asks three times; None if the SDK never asks again."""
     ways: tuple[How, ...] = ("whole", "stream")
+    synchronous: bool = True
     asynchronous: bool = True
-    """Whether it can be asked asynchronously."""
+    """Whether it can be asked synchronously, and asynchronously."""
     async_name: str = "{}"
     """What an asynchronous client calls a method: `{}_async`, `aio.{}`."""
     model: str | None = "model"
@@ -390,7 +391,11 @@ class Seen:
     error: tuple[Any, ...] | None = None
 
     def add(self, value: Any) -> None:
-        self.told.append((type(value), picture(value)))
+        match self.told[-1:]:
+            case [(_, bytes() as before)] if type(value) is bytes:  # pieces of a stream are cut as they come in
+                self.told[-1] = (bytes, before + value)
+            case _:
+                self.told.append((type(value), picture(value)))
 
 
 def picture(value: Any) -> Any:
@@ -575,7 +580,7 @@ class Case:
         return _missing(self.surface, self.how)
 
     async def lacking(self) -> str | None:
-        """Return what a synchronous client lacks."""
+        """Return what a client lacks."""
         async with inside(self.client("http://unused")) as of:
             try:
                 method = self.asker(of)
@@ -590,7 +595,8 @@ class Case:
     @property
     def makes_sense(self) -> bool:
         """Whether any version of the SDK has this."""
-        if self.how not in self.surface.of.ways or (self.asynchronous and not self.surface.of.asynchronous):
+        sdk = self.surface.of
+        if self.how not in sdk.ways or not (sdk.asynchronous if self.asynchronous else sdk.synchronous):
             return False
         if self.how == "helper":
             return self.surface.helper is not None
@@ -602,16 +608,17 @@ def _missing(surface: Surface, how: How) -> str | None:
     if not surface.of.installed:
         return f"{surface.of.module} is not installed"
     # A client is made to look at it, and some take long to make.
-    return run(Case(surface, how).lacking(), asynchronous=False)  # type: ignore[no-any-return]
+    asynchronous = not surface.of.synchronous
+    return run(Case(surface, how, asynchronous).lacking(), asynchronous=asynchronous)  # type: ignore[no-any-return]
 
 
 def cases(surfaces: Sequence[Surface], ways: Sequence[str] = ALL_WAYS) -> list[Any]:
     """Return a parameter for each surface in each way; what this version of an SDK lacks is skipped.
 
-    A way is a `How`, or one with "async " before it.
+    A way is a `How`, or one with "async " before it. Who cannot be asked synchronously is asked asynchronously instead.
     """
-    every = (
-        Case(surface, way.removeprefix("async "), way.startswith("async "))  # type: ignore[arg-type]
+    every = dict.fromkeys(
+        Case(surface, way.removeprefix("async "), way.startswith("async ") or not surface.of.synchronous)  # type: ignore[arg-type]
         for surface, way in itertools.product(surfaces, ways)
     )
     return [
