@@ -115,6 +115,7 @@ def export(telemetry: Telemetry) -> None:
 # --- of every SDK ----------------------------------------------------------------------------
 
 PLAIN = (CHAT, CLAUDE, *OTHERS)
+SYNCHRONOUS = [one for one in PLAIN if not one.of.asynchronous]
 BELOW = [odd.name for odd in odd.below_the_format(Reply(json={}))]
 
 
@@ -136,7 +137,7 @@ def good(provider: LocalProvider) -> Callable[[Case], Reply]:
     return found
 
 
-@pytest.mark.parametrize("case", cases(PLAIN, ("async whole", "stream")))
+@pytest.mark.parametrize("case", [*cases(PLAIN, ("async whole", "stream")), *cases(SYNCHRONOUS, ("whole",))])
 @pytest.mark.parametrize("name", BELOW)
 def test_what_becomes_of_an_answer_on_its_way_is_seen_as_without_us(
     name: str,
