@@ -110,8 +110,8 @@ class Sdk:
     """What a connection that is cut in a stream is told as; None: by the SDK's own exception."""
     belongs_to: Literal["asking", "reading"] = "asking"
     """Whose a lazy stream is: what asks may be known only when it is read."""
-    keeps_streams: bool = False
-    """It keeps a synchronous stream that was begun and forgotten, to log it."""
+    keeps_streams_s: float = 0.0
+    """How long, at most, threads of its own keep a synchronous stream that was begun and forgotten."""
     invents: frozenset[str] = frozenset()
     """What it makes up, anew each time, where an answer does not tell it."""
     untidy: bool = False

@@ -74,7 +74,7 @@ SDK = Sdk(
     cut="500",
     leaves_sockets=True,
     untidy=True,
-    keeps_streams=True,
+    keeps_streams_s=5.0,  # to log it, which takes a few milliseconds
     invents=frozenset({"id", "created"}),
     warns=(
         "ignore:Items? .* on TypedDict class:UserWarning",  # by pydantic
