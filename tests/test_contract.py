@@ -41,7 +41,7 @@ every_case = pytest.mark.parametrize("case", cases(SURFACES))
 
 
 # They tell of an agent's runs.
-NOT_HELD = {"claude_agent", "openai_agents"}
+NOT_HELD = {"openai_agents"}
 
 
 def reported(span: ReadableSpan) -> HandedOut:

@@ -24,6 +24,7 @@ from surfaces import (
     CLAUDE,
     COMPLETIONS,
     MESSAGES,
+    OBSERVED,
     OTHERS,
     RESPONSES,
     Case,
@@ -278,6 +279,28 @@ def test_a_cancelled_task_ends_its_stream(
     assert "cancelled" == instrumented.told()[OUTCOME]
     assert instrumented.only_span().status.is_unset
     assert "error.type" not in instrumented.told()
+
+
+@pytest.mark.parametrize("case", cases(OBSERVED, ("async whole",)))
+def test_what_is_cancelled_before_it_is_told_is_no_call(
+    case: Case, provider: LocalProvider, instrumented: Telemetry
+) -> None:
+    provider.on("", lambda received: replace(provider.built_in(received), delay_s=0.2))
+
+    async def use() -> None:
+        async with inside(case.client(provider.url)) as of:
+            task = asyncio.create_task(case.answer(of))
+            for _ in range(2000):
+                if provider.requests:
+                    break
+                await asyncio.sleep(0.005)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(use())
+
+    assert () == instrumented.spans
 
 
 @pytest.mark.parametrize("case", STREAMS)

@@ -225,14 +225,20 @@ class Call:
             self._read_beside(told, answer)
         if answer.finish is not None:
             answer.finish.read(told, self.finish)
-        if answer.error and told.get(answer.error[0]) is not None:
-            self.error_code = str(dig(told, answer.error) or "error")[:64]
+        if answer.error and (answer.failed or told.get(answer.error[0]) is not None):
+            self._read_error(told, answer)
         if answer.attributes:
             convert_found(told, answer.attributes, self.attributes)
         if answer.status:
             self.status = text(told.get(answer.status)) or self.status
         if answer.provider is not None or self.surface.lines:
             self._read_rare(told, answer)
+
+    def _read_error(self, told: Mapping[str, Any], answer: Answer) -> None:
+        """Take the code of an error, if an answer is one."""
+        if answer.failed and told.get(answer.failed) is not True:
+            return
+        self.error_code = str(dig(told, answer.error) or "error")[:64]
 
     def _read_rare(self, told: Mapping[str, Any], answer: Answer) -> None:
         """Take what few answers say."""

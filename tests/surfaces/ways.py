@@ -86,6 +86,8 @@ class Sdk:
     """Whether it can be asked synchronously, and asynchronously."""
     async_name: str = "{}"
     """What an asynchronous client calls a method: `{}_async`, `aio.{}`."""
+    observed: bool = False
+    """Only answers that are there already are seen: what comes to none is no call, and none can be refused."""
     model: str | None = "model"
     """The argument that names the model; None: it is not asked for by name."""
     answer_id: str | None = "id"

@@ -11,10 +11,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from tracetoll.providers.anthropic import MESSAGE, MESSAGES
+from tracetoll.providers.anthropic import MESSAGE, MESSAGES, USAGE
 from tracetoll.providers.words import Observed
 
-TURN: Final = replace(MESSAGES, events=None, answer=replace(MESSAGE, id="uuid", model=""))
+TURN: Final = replace(
+    MESSAGES,
+    # All is 0 where the program could not ask.
+    usage=replace(USAGE, zeros_are_missing=True),
+    events=None,
+    answer=replace(MESSAGE, id="uuid", model="", error=("api_error_status",), failed="is_error"),
+)
 RESULTS: Final = Observed(
     name="claude_agent",
     # Both, because the second keeps a name of its own for the first one's function.

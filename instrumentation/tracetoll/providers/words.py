@@ -229,6 +229,8 @@ class Answer:
     metered: str = ""
     """Where whoever serves the model says what they have metered; see `Surface.metered`."""
     error: Path = ()
+    failed: str = ""
+    """What is true where the answer is an error, whether or not `error` tells which; if empty, `error` alone tells."""
     status: str = ""
     pending: frozenset[str] = PENDING
     """The statuses of an answer that is not finished."""
