@@ -350,7 +350,6 @@ class Observed:
     provider: str
     answers: Mapping[str, tuple[Path, Surface]]
     models: Mapping[str, Path] = field(default_factory=dict)
-    asynchronous: bool = False
     typed: bool = True
     connects: str = ""
     reads: Literal["result", "argument"] = "result"
