@@ -236,7 +236,10 @@ class Call:
 
     def _read_error(self, told: Mapping[str, Any], answer: Answer) -> None:
         """Take the code of an error, if an answer is one."""
-        if answer.failed and told.get(answer.failed) is not True:
+        if answer.failed:
+            if told.get(answer.failed) is not True:
+                return
+        elif len(answer.error) > 1 and dig(told, answer.error[:-1]) is None:
             return
         self.error_code = str(dig(told, answer.error) or "error")[:64]
 

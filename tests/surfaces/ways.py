@@ -70,8 +70,8 @@ class Sdk:
     """`gen_ai.provider.name` where the host tells nothing."""
     patched: tuple[str, ...]
     """The functions that are replaced, as `module:Class.name`."""
-    error: str
-    """The SDK's class of errors for a status of 400 and above, as `module:name`."""
+    error: str | None
+    """The SDK's class of errors for a status of 400 and above, as `module:name`; None: it hands out what tells it."""
     rejected: Callable[[int], Reply] = rejected
     """A reply of a status, in the provider's format."""
     error_type: str = "bad_toll"
