@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from surfaces import CHAT, CLAUDE, EMBEDDINGS, MESSAGES, OTHERS, SDKS, SURFACES,
 
 from tracetoll.local_provider import HandedOut, Reply
 from tracetoll.providers.index import KNOWN
+from tracetoll.providers.words import Observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,6 +81,18 @@ def at(part: Any, name: str | None) -> Any:
 
 def test_every_provider_is_held_to_the_contract() -> None:
     assert set() == KNOWN.keys() - SDKS.keys()
+
+
+def test_every_seam_that_observes_is_held_as_one() -> None:
+    held = {where for sdk in SDKS.values() if sdk.observed for where in sdk.patched}
+    files = [importlib.import_module(f"tracetoll.providers.{name}") for name in KNOWN]
+    seams = [seam for file in files for seam in file.SEAMS if isinstance(seam, Observed)]
+
+    assert seams
+    for seam in seams:
+        owners = [f"{name}." for name in seam.classes] or [""]
+        places = {f"{module}:{owner}{seam.method}" for module in seam.modules for owner in owners}
+        assert places & held
 
 
 @every_case
@@ -265,12 +279,16 @@ def test_all_attempts_are_one_call(case: Case, provider: LocalProvider, instrume
     assert provider.handed_out == reported(instrumented.only_span())
 
 
-@pytest.mark.parametrize("case", cases((CHAT, CLAUDE, *OTHERS), both("whole", "stream")))
+REJECTING = [one for one in (CHAT, CLAUDE, *OTHERS) if one.of.rejected is not None]
+
+
+@pytest.mark.parametrize("case", cases(REJECTING, both("whole", "stream")))
 @pytest.mark.parametrize("status", [400, 429, 500])
 def test_an_error_of_the_provider_fails_the_call_and_reaches_the_application(
     status: int, case: Case, provider: LocalProvider, instrument: Callable[..., Telemetry]
 ) -> None:
     sdk = case.surface.of
+    assert sdk.rejected is not None
     rejected = sdk.rejected(status)
     provider.on("", lambda _: rejected)  # as often as an SDK asks that cannot be told to ask once
     without = case.ask(provider.url)

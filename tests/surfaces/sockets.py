@@ -1,7 +1,7 @@
 """Lets SDKs that speak websockets ask the local provider, which speaks HTTP: a server between them, one per client.
 
-A response is asked for at the provider's own path. A session of Realtime tells it in that API's words: an error of the
-provider's is a response that failed.
+A response is asked for at the provider's own path. A session tells it in its API's words: Realtime of an error of the
+provider's as of a response that failed; Google's Live ends, where there is no answer.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Sockets:
         self._thread.join(5)
 
     def _session(self, connection: Any) -> None:
-        """Answer one client, until it leaves, or a response has no end."""
+        """Answer one client, until it leaves, or an answer has no end."""
         _, _, model = connection.request.path.partition("model=")
         said: Any = ""
         closed = importlib.import_module("websockets.exceptions").ConnectionClosed
@@ -48,16 +48,43 @@ class Sockets:
                 connection.send(json.dumps({"type": "session.created", "event_id": "event_0", "session": session}))
             for frame in connection:
                 heard = json.loads(frame)
-                if heard["type"] == "conversation.item.create":
+                kind = heard.get("type", next(iter(heard)))
+                if kind == "setup":
+                    model = heard["setup"]["model"]
+                    connection.send(json.dumps({"setupComplete": {}}))
+                if kind == "conversation.item.create":
                     said = heard["item"]["content"][0]["text"]
-                if heard["type"] != "response.create":
+                if kind not in {"response.create", "client_content"}:
                     continue
                 ended = False
-                for event in self._spoken(model, said) if model else self._events(heard):
+                for event in self._answer(kind, heard, model, said):
                     connection.send(json.dumps(event))
-                    ended = isinstance(event, dict) and str(event.get("type")) in ENDS
+                    ended = isinstance(event, dict) and (str(event.get("type")) in ENDS or "usageMetadata" in event)
                 if not ended:
                     return
+
+    def _answer(self, kind: str, heard: dict[str, Any], model: str, said: Any) -> Iterator[Any]:
+        if kind == "client_content":
+            return self._live(model, heard["client_content"]["turns"])
+        return self._spoken(model, said) if model else self._events(heard)
+
+    def _live(self, model: str, turns: list[Any]) -> Iterator[Any]:
+        """Yield what a session of Google's Live tells of an answer."""
+        try:
+            with self._asked({"contents": turns}, f"v1beta/{model}:generateContent") as answer:
+                told = json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            error.close()
+            return
+        except (OSError, HTTPException, ValueError):
+            return
+        if not isinstance(told, dict) or not told.get("candidates"):
+            return
+        usage = told.get("usageMetadata")
+        if isinstance(usage, dict):
+            usage = {name.replace("candidates", "response"): value for name, value in usage.items()}
+        yield {"serverContent": {"modelTurn": {"parts": [{"text": "Two euros"}]}}}
+        yield {"serverContent": {"turnComplete": True}, "usageMetadata": usage}
 
     def _events(self, asked: dict[str, Any]) -> Iterator[Any]:
         """Yield the events of a response, of a stream that is cut as many as came."""
@@ -94,8 +121,8 @@ class Sockets:
         response = {"object": "realtime.response", "output": [], "usage": usage, **given}
         yield {"type": "response.done", "event_id": "event_1", "response": response}
 
-    def _asked(self, body: dict[str, Any]) -> Any:
+    def _asked(self, body: dict[str, Any], path: str = "v1/responses") -> Any:
         asking = urllib.request.Request(  # noqa: S310  # it is ours
-            f"{self._provider}/v1/responses", json.dumps(body).encode(), {"content-type": "application/json"}
+            f"{self._provider}/{path}", json.dumps(body).encode(), {"content-type": "application/json"}
         )
         return urllib.request.urlopen(asking, timeout=20)  # noqa: S310

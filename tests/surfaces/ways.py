@@ -72,8 +72,8 @@ class Sdk:
     """The functions that are replaced, as `module:Class.name`."""
     error: str | None
     """The SDK's class of errors for a status of 400 and above, as `module:name`; None: it hands out what tells it."""
-    rejected: Callable[[int], Reply] = rejected
-    """A reply of a status, in the provider's format."""
+    rejected: Callable[[int], Reply] | None = rejected
+    """A reply of a status, in the provider's format; None: no answer tells of an error."""
     error_type: str = "bad_toll"
     """What is told of it; `{}` stands for the HTTP status, `{kind}` for the exception's class."""
     error_in_stream: str | None = None
