@@ -304,6 +304,7 @@ def test_an_error_of_the_provider_fails_the_call_and_reaches_the_application(
     kind = "" if raised is None else f"{raised.__module__}.{raised.__qualname__}".removeprefix("builtins.")
     assert ("failed", sdk.error_type.format(status, kind=kind)) == (told["tracetoll.call.outcome"], told["error.type"])
     assert HandedOut() == provider.handed_out == reported(span)
+    assert "tracetoll.usage.source" not in told
 
 
 def test_a_request_to_another_endpoint_is_no_call(provider: LocalProvider, instrumented: Telemetry) -> None:

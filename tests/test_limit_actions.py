@@ -137,6 +137,21 @@ def test_what_is_observed_is_charged_and_others_are_refused_then(
     assert {PROCESS: (before.output_tokens, 0)} == accounts()
 
 
+@pytest.mark.parametrize("case", cases([one for one in OBSERVED if one.of.rejected is not None], both("whole")))
+def test_an_error_that_is_observed_is_a_call_that_spent_nothing(
+    case: Case, provider: LocalProvider, instrument: Instrument
+) -> None:
+    instrument(limits=[Limit(5000, "tokens"), Limit(10, "calls", per="user.id")])
+    rejected = case.surface.of.rejected
+    assert rejected is not None
+    provider.on("", lambda _: rejected(429))
+
+    with attribution(user_id="u1"):
+        case.ask(provider.url)
+
+    assert {PROCESS: (0, 0), "user.id:u1": (1, 0)} == accounts()
+
+
 def test_the_exception_tells_the_numbers_and_the_way_out(provider: LocalProvider, instrument: Instrument) -> None:
     limit = Limit(1000, "output_tokens", per="user.id", window="day", name="free tier")
     instrument(limits=[limit])
