@@ -66,9 +66,15 @@ def test_a_result_that_is_told_again_counts_once(instrumented: Telemetry) -> Non
     assert 101 == second.attributes["gen_ai.usage.output_tokens"]
 
 
+def test_a_turn_that_failed_for_no_reason_told_is_an_error(instrumented: Telemetry) -> None:
+    tell(STARTED, result(1, is_error=True))
+
+    assert "error" == instrumented.told()["error.type"]
+
+
 def test_a_turn_that_failed_counts_what_it_used(instrumented: Telemetry) -> None:
-    tell(STARTED, result(1, subtype="error_max_turns", is_error=True))
+    tell(STARTED, result(1, subtype="error_max_turns", is_error=True, terminal_reason="max_turns"))
 
     told = instrumented.told()
-    assert ("failed", "error") == (told["tracetoll.call.outcome"], told["error.type"])
+    assert ("failed", "max_turns") == (told["tracetoll.call.outcome"], told["error.type"])
     assert (22, 101) == (told["gen_ai.usage.input_tokens"], told["gen_ai.usage.output_tokens"])

@@ -28,7 +28,7 @@ def argument(name: str) -> str:
 
 
 def answered(said: Any) -> tuple[int | None, bytes]:
-    """Return the status and the body of the model's answer; a status of None is an answer that did not come whole."""
+    """Return the status and the body of the model's answer; without a status, it did not come whole."""
     system = [{"type": "text", "text": argument("--system-prompt"), "cache_control": {"type": "ephemeral"}}]
     body = {"model": argument("--model"), "max_tokens": 500, "system": system, "messages": [said]}
     asking = urllib.request.Request(  # noqa: S310  # it is ours
@@ -46,24 +46,37 @@ def answered(said: Any) -> tuple[int | None, bytes]:
         return None, b""
 
 
+def code(body: bytes) -> Any:
+    """Return the provider's own code of an error, if it tells one."""
+    try:
+        return json.loads(body)["error"]["type"]
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
 def turn(said: Any) -> bool:
     """Take a turn; return whether it went well."""
     tell("system", subtype="init", model=argument("--model"), **SESSION)
     status, body = answered(said)
-    over = {"uuid": f"result-{zlib.crc32(body)}", "duration_ms": 5, "duration_api_ms": 4, "num_turns": 1, **SESSION}
+    name = zlib.crc32(body)
+    over = {"uuid": f"result-{name}", "duration_ms": 5, "duration_api_ms": 4, "num_turns": 1, **SESSION}
     try:
         message = json.loads(body)
     except ValueError:
         message = None
-    if status is None or status >= 400 or not isinstance(message, dict):
-        what = f"API Error: {status} {body.decode('utf-8', 'replace')}"
-        failed = {"is_error": True, "api_error_status": status, "stop_reason": "stop_sequence", "usage": NOTHING}
-        tell("result", subtype="success", result=what, errors=[], total_cost_usd=0, **failed, **over)
-        return False
-    tell("assistant", message=message, parent_tool_use_id=None, uuid=f"message-{zlib.crc32(body)}", **SESSION)
-    ended = {"is_error": False, "stop_reason": message.get("stop_reason"), "usage": message.get("usage")}
-    tell("result", subtype="success", result="", total_cost_usd=0.1, **ended, **over)
-    return True
+    well = status == 200 and isinstance(message, dict) and "content" in message
+    if well:
+        ended = {"terminal_reason": "completed", "result": "", "total_cost_usd": 0.1, "usage": message.get("usage")}
+    else:
+        told = None if status == 200 else status
+        why = f"API Error: {told} {body.decode('utf-8', 'replace')}"
+        error = {"api_error_status": told, "api_error_type": code(body), "terminal_reason": "api_error"}
+        ended = {"result": why, "total_cost_usd": 0, "usage": NOTHING, **error}
+        said_so = {"content": [{"type": "text", "text": why}], "stop_reason": "stop_sequence", "usage": NOTHING}
+        message = {"id": f"error-{name}", "model": "<synthetic>", "role": "assistant", "type": "message", **said_so}
+    tell("assistant", message=message, parent_tool_use_id=None, uuid=f"message-{name}", **SESSION)
+    tell("result", subtype="success", is_error=not well, stop_reason=message.get("stop_reason"), **ended, **over)
+    return well
 
 
 def main() -> int:

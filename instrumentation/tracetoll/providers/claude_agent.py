@@ -14,12 +14,13 @@ from typing import Final
 from tracetoll.providers.anthropic import MESSAGE, MESSAGES, USAGE
 from tracetoll.providers.words import Observed
 
+CODES: Final = ("api_error_type", "api_error_status", "terminal_reason")
 TURN: Final = replace(
     MESSAGES,
-    # All is 0 where the program could not ask.
+    # All is 0 where the model did not answer.
     usage=replace(USAGE, zeros_are_missing=True),
     events=None,
-    answer=replace(MESSAGE, id="uuid", model="", error=("api_error_status",), failed="is_error"),
+    answer=replace(MESSAGE, id="uuid", model="", failed="is_error", codes=CODES),
 )
 RESULTS: Final = Observed(
     name="claude_agent",

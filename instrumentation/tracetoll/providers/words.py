@@ -230,7 +230,8 @@ class Answer:
     """Where whoever serves the model says what they have metered; see `Surface.metered`."""
     error: Path = ()
     failed: str = ""
-    """What is true where the answer is an error, whether or not `error` tells which; if empty, `error` alone tells."""
+    """What is true where the answer is an error; then the first of `codes` that is there tells which."""
+    codes: tuple[str, ...] = ()
     status: str = ""
     pending: frozenset[str] = PENDING
     """The statuses of an answer that is not finished."""

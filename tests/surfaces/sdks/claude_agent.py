@@ -52,7 +52,6 @@ SDK = Sdk(
     patched=tuple(f"claude_agent_sdk._internal.{module}:parse_message" for module in ("client", "message_parser")),
     error="claude_agent_sdk:ResultError",
     rejected=lambda status: Reply.anthropic_error(status, "bad_toll", "No such toll"),
-    error_type="{}",
     ways=("whole",),
     synchronous=False,
     observed=True,
