@@ -1,4 +1,4 @@
-"""Realtime sessions of openai 1.100 and later: what else is told in one is in tests/test_realtime.py."""
+"""Realtime sessions of openai, where it has `realtime`: what else is told in one is in tests/test_realtime.py."""
 
 from __future__ import annotations
 
