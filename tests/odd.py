@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -499,6 +500,24 @@ def with_an_odd_value(good: Reply) -> list[Reply]:
         else:
             made.append(replace(good, events=list(zip(names, changed_one, strict=True))))
     return made
+
+
+def told_apart(answers: Sequence[Reply], good: Reply) -> list[Reply]:
+    """Return replies that each have an id of their own, instead of that of the good one."""
+    first = re.search(r'"id": "(\w+)"', json.dumps(good.events or good.json))
+    identity = "" if first is None else first[1]
+    return [_renamed(reply, identity, f"{identity}_{number}") for number, reply in enumerate(answers)]
+
+
+def _renamed(reply: Reply, before: str, after: str) -> Reply:
+    if reply.events is None:
+        return replace(reply, json=_with_text(reply.json, before, after))
+    events = [(name, _with_text(event, before, after)) for name, event in reply.events]
+    return replace(reply, events=events)
+
+
+def _with_text(value: Any, before: str, after: str) -> Any:
+    return json.loads(json.dumps(value).replace(f'"{before}"', f'"{after}"'))
 
 
 def _spots(document: list[Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Turns of an agent in a process of its own: each result of claude-agent-sdk is one call, counted when it is told."""
+"""What is peculiar to claude-agent-sdk: sessions of several turns, results told again, turns that failed and cost."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from surfaces import SDKS, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from conftest import Telemetry
 
-pytest.importorskip("claude_agent_sdk", reason="it brings a program of 400 MB, so no environment has it")
+    from tracetoll.local_provider import LocalProvider
 
-STARTED = {"type": "system", "subtype": "init", "session_id": "s1", "model": "claude-sonnet-4-5"}
+pytest.importorskip("claude_agent_sdk")
+
+MODEL = "claude-sonnet-4-5"
+STARTED = {"type": "system", "subtype": "init", "session_id": "s1", "model": MODEL}
 USED = {"input_tokens": 10, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 7, "output_tokens": 101}
 
 
-def turn(number: int) -> dict[str, Any]:
+def result(number: int, **more: Any) -> dict[str, Any]:
     """Return what the agent's process tells at the end of a turn; the cost is that of the session so far."""
     return {
         "type": "result",
@@ -32,6 +34,7 @@ def turn(number: int) -> dict[str, Any]:
         "stop_reason": "end_turn",
         "total_cost_usd": 0.0015 * number,
         "usage": USED,
+        **more,
     }
 
 
@@ -41,24 +44,37 @@ def tell(*told: dict[str, Any]) -> list[Any]:
     return [parse(one) for one in told]
 
 
-@pytest.mark.usefixtures("instrumented")
-def test_each_result_is_one_call(telemetry: Telemetry) -> None:
-    *_, last = tell(STARTED, turn(1), turn(1), turn(2))
+def test_each_turn_of_a_session_is_one_call(provider: LocalProvider, instrumented: Telemetry) -> None:
+    agent = SDKS["claude_agent"].client(provider.url, True)  # noqa: FBT003  # `Sdk.client` says so
 
-    first, second = telemetry.spans
+    run(agent.session("What does it cost?", "And who is to pay?", model=MODEL), asynchronous=True)
+
+    spans = instrumented.spans
+    used = provider.handed_out
+    assert 2 == used.calls
+    assert [f"chat {MODEL}"] * 2 == [span.name for span in spans]
+    assert used.output_tokens == sum((span.attributes or {})["gen_ai.usage.output_tokens"] for span in spans)
+
+
+def test_a_result_that_is_told_again_counts_once(instrumented: Telemetry) -> None:
+    *_, last = tell(STARTED, result(1), result(1), result(2))
+
+    first, second = instrumented.spans
     assert "ResultMessage" == type(last).__name__
-    assert "chat claude-sonnet-4-5" == first.name == second.name
-    assert "anthropic" == first.attributes["gen_ai.provider.name"]
+    assert f"chat {MODEL}" == first.name == second.name
     assert 22 == first.attributes["gen_ai.usage.input_tokens"]
     assert 101 == second.attributes["gen_ai.usage.output_tokens"]
 
 
-def test_the_very_same_function_comes_back(instrument: Callable[..., Telemetry]) -> None:
-    parser = importlib.import_module("claude_agent_sdk._internal.message_parser")
-    before = parser.parse_message
-    instrument()
-    tell(STARTED)
+def test_a_turn_that_failed_for_no_reason_told_is_an_error(instrumented: Telemetry) -> None:
+    tell(STARTED, result(1, is_error=True))
 
-    importlib.import_module("tracetoll").Instrumentor().uninstrument()
+    assert "error" == instrumented.told()["error.type"]
 
-    assert before is parser.parse_message
+
+def test_a_turn_that_failed_counts_what_it_used(instrumented: Telemetry) -> None:
+    tell(STARTED, result(1, subtype="error_max_turns", is_error=True, terminal_reason="max_turns"))
+
+    told = instrumented.told()
+    assert ("failed", "max_turns") == (told["tracetoll.call.outcome"], told["error.type"])
+    assert (22, 101) == (told["gen_ai.usage.input_tokens"], told["gen_ai.usage.output_tokens"])

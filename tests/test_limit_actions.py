@@ -44,7 +44,7 @@ from limit_calls import (
 )
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
 from opentelemetry.trace import StatusCode
-from surfaces import MESSAGES, Case, both, cases, client, close, inside, read, run
+from surfaces import MESSAGES, OBSERVED, Case, both, cases, client, close, inside, read, run
 
 from tracetoll import Instrumentor, Limit, LimitExceeded, agent, attribution, limits, safety
 from tracetoll.local_provider import LocalProvider, Reply
@@ -119,6 +119,37 @@ def test_the_sdk_neither_wraps_nor_retries_a_refusal(
     assert LimitExceeded is raised.type
     assert (None, None) == (raised.value.__cause__, raised.value.__context__)
     assert 1 == len(telemetry.spans)
+
+
+@pytest.mark.parametrize("case", cases(OBSERVED, both("whole")))
+def test_what_is_observed_is_charged_and_others_are_refused_then(
+    case: Case, provider: LocalProvider, instrument: Instrument
+) -> None:
+    instrument(limits=[Limit(ANSWER, "output_tokens")])
+    for _ in (1, 2):  # it was asked before we knew, so it is not refused itself
+        assert case.ask(provider.url).error is None
+    before = provider.handed_out
+
+    with pytest.raises(LimitExceeded):
+        chat(provider)
+
+    assert before == provider.handed_out
+    assert {PROCESS: (before.output_tokens, 0)} == accounts()
+
+
+@pytest.mark.parametrize("case", cases([one for one in OBSERVED if one.of.rejected is not None], both("whole")))
+def test_an_error_that_is_observed_is_a_call_that_spent_nothing(
+    case: Case, provider: LocalProvider, instrument: Instrument
+) -> None:
+    instrument(limits=[Limit(5000, "tokens"), Limit(10, "calls", per="user.id")])
+    rejected = case.surface.of.rejected
+    assert rejected is not None
+    provider.on("", lambda _: rejected(429))
+
+    with attribution(user_id="u1"):
+        case.ask(provider.url)
+
+    assert {PROCESS: (0, 0), "user.id:u1": (1, 0)} == accounts()
 
 
 def test_the_exception_tells_the_numbers_and_the_way_out(provider: LocalProvider, instrument: Instrument) -> None:

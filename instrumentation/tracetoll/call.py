@@ -225,14 +225,27 @@ class Call:
             self._read_beside(told, answer)
         if answer.finish is not None:
             answer.finish.read(told, self.finish)
-        if answer.error and told.get(answer.error[0]) is not None:
-            self.error_code = str(dig(told, answer.error) or "error")[:64]
+        if answer.failed or (answer.error and told.get(answer.error[0]) is not None):
+            self._read_error(told, answer)
         if answer.attributes:
             convert_found(told, answer.attributes, self.attributes)
         if answer.status:
             self.status = text(told.get(answer.status)) or self.status
         if answer.provider is not None or self.surface.lines:
             self._read_rare(told, answer)
+
+    def _read_error(self, told: Mapping[str, Any], answer: Answer) -> None:
+        """Take the code of an error, if an answer is one."""
+        code: object = None
+        if answer.failed:
+            if told.get(answer.failed) is not True:
+                return
+            code = next(filter(None, map(told.get, answer.codes)), None)
+        else:
+            if len(answer.error) > 1 and dig(told, answer.error[:-1]) is None:
+                return
+            code = dig(told, answer.error)
+        self.error_code = str(code or "error")[:64]
 
     def _read_rare(self, told: Mapping[str, Any], answer: Answer) -> None:
         """Take what few answers say."""

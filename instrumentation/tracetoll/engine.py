@@ -525,12 +525,12 @@ class Engine:
         """Return what the call comes to: usage, cost, error, or why there is no usage."""
         ending = Ending(outcome, seconds)
         usage = ending.usage = self._billed_usage(call, outcome)
-        if usage is not None:
-            ending.cost = self._cost(call, usage)
-        else:
-            ending.missing = self._missing(call, outcome)
         if outcome in _RECEIVED and (call.error_code is not None or call.status in _FAILED):
             ending.outcome = "failed"
+        if usage is not None:
+            ending.cost = self._cost(call, usage)
+        else:  # an error that came whole has used nothing; a stream that ended with one has
+            ending.missing = self._missing(call, ending.outcome if call.rejected or not call.streaming else outcome)
         if ending.outcome in _WITH_ERROR:
             ending.error = self._error(call)
         return ending

@@ -6,6 +6,7 @@ They come in over a connection that lives on, or from a process that asks for us
 from __future__ import annotations
 
 import functools
+import inspect
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,7 @@ from tracetoll.safety import contained
 from tracetoll.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import ModuleType
 
     from tracetoll.engine import Engine
@@ -77,34 +78,37 @@ class ObservedSeam:
         return wrapper
 
     def _wrap(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        if self.seam.asynchronous:
-            return self._wrap_async(method)
-        given = self.seam.reads == "argument"
+        if inspect.iscoroutinefunction(method):
+
+            @functools.wraps(method)
+            async def wrapper_async(*args: Any, **kwargs: Any) -> Any:
+                self._given(args, kwargs)
+                event = await method(*args, **kwargs)
+                self._returned(args, event)
+                return event
+
+            return wrapper_async
 
         @functools.wraps(method)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            # Seen before it is worked on, in the context that it is worked on in.
-            if given and self.switch.on:
-                with _OBSERVING:
-                    self._observe(args[0], args[-1] if not kwargs else next(iter(kwargs.values())))
+            self._given(args, kwargs)
             event = method(*args, **kwargs)
-            if not given and self.switch.on:
-                with _OBSERVING:
-                    self._observe(args[0], event)
+            self._returned(args, event)
             return event
 
         return wrapper
 
-    def _wrap_async(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(method)
-        async def wrapper(connection: Any, *args: Any, **kwargs: Any) -> Any:
-            event = await method(connection, *args, **kwargs)
-            if self.switch.on:
-                with _OBSERVING:
-                    self._observe(connection, event)
-            return event
+    def _given(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """See an event before it is worked on, in the context that it is worked on in."""
+        if self.seam.reads == "argument" and self.switch.on:
+            with _OBSERVING:
+                self._observe(args[0] if args else None, args[-1] if not kwargs else next(iter(kwargs.values())))
 
-        return wrapper
+    def _returned(self, args: tuple[Any, ...], event: object) -> None:
+        """See an event that the method has made."""
+        if self.seam.reads == "result" and self.switch.on:
+            with _OBSERVING:
+                self._observe(args[0], event)
 
     def _observe(self, connection: Any, event: object) -> None:
         if self.seam.typed:

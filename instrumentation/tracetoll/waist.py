@@ -289,6 +289,8 @@ class WaistSeam:
             with _RESPONSE:
                 call.received = True
                 found = dig_any(result, response.at)
+                if response.headers:
+                    call.engine.read_headers(call, found)
                 if response.answer:
                     call.read(found if self.waist.event is None else self.waist.event(found))
                 if call.streaming and hasattr(found, "close"):

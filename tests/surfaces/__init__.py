@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from surfaces.sdks import EVERY, OTHERS
+from surfaces.sdks import EVERY, OBSERVED, OTHERS
 from surfaces.sdks.anthropic import CLAUDE
 from surfaces.sdks.openai import (
     BETA_CHAT,
@@ -48,6 +48,7 @@ __all__ = [
     "EMBEDDINGS",
     "IMAGES",
     "MESSAGES",
+    "OBSERVED",
     "OTHERS",
     "QUESTION",
     "RESPONSES",

@@ -70,10 +70,10 @@ class Sdk:
     """`gen_ai.provider.name` where the host tells nothing."""
     patched: tuple[str, ...]
     """The functions that are replaced, as `module:Class.name`."""
-    error: str
-    """The SDK's class of errors for a status of 400 and above, as `module:name`."""
-    rejected: Callable[[int], Reply] = rejected
-    """A reply of a status, in the provider's format."""
+    error: str | None
+    """The SDK's class of errors for a status of 400 and above, as `module:name`; None: it hands out what tells it."""
+    rejected: Callable[[int], Reply] | None = rejected
+    """A reply of a status, in the provider's format; None: no answer tells of an error."""
     error_type: str = "bad_toll"
     """What is told of it; `{}` stands for the HTTP status, `{kind}` for the exception's class."""
     error_in_stream: str | None = None
@@ -81,10 +81,13 @@ class Sdk:
     retrying: Mapping[str, Any] | None = None
     """Options of a client that asks three times; None if the SDK never asks again."""
     ways: tuple[How, ...] = ("whole", "stream")
+    synchronous: bool = True
     asynchronous: bool = True
-    """Whether it can be asked asynchronously."""
+    """Whether it can be asked synchronously, and asynchronously."""
     async_name: str = "{}"
     """What an asynchronous client calls a method: `{}_async`, `aio.{}`."""
+    observed: bool = False
+    """Only answers that are there already are seen: what comes to none is no call, and none can be refused."""
     model: str | None = "model"
     """The argument that names the model; None: it is not asked for by name."""
     answer_id: str | None = "id"
@@ -109,8 +112,8 @@ class Sdk:
     """What a connection that is cut in a stream is told as; None: by the SDK's own exception."""
     belongs_to: Literal["asking", "reading"] = "asking"
     """Whose a lazy stream is: what asks may be known only when it is read."""
-    keeps_streams: bool = False
-    """It keeps a synchronous stream that was begun and forgotten, to log it."""
+    keeps_streams_s: float = 0.0
+    """How long, at most, threads of its own keep a synchronous stream that was begun and forgotten."""
     invents: frozenset[str] = frozenset()
     """What it makes up, anew each time, where an answer does not tell it."""
     untidy: bool = False
@@ -390,7 +393,11 @@ class Seen:
     error: tuple[Any, ...] | None = None
 
     def add(self, value: Any) -> None:
-        self.told.append((type(value), picture(value)))
+        match self.told[-1:]:
+            case [(_, bytes() as before)] if type(value) is bytes:  # pieces of a stream are cut as they come in
+                self.told[-1] = (bytes, before + value)
+            case _:
+                self.told.append((type(value), picture(value)))
 
 
 def picture(value: Any) -> Any:
@@ -575,7 +582,7 @@ class Case:
         return _missing(self.surface, self.how)
 
     async def lacking(self) -> str | None:
-        """Return what a synchronous client lacks."""
+        """Return what a client lacks."""
         async with inside(self.client("http://unused")) as of:
             try:
                 method = self.asker(of)
@@ -590,7 +597,8 @@ class Case:
     @property
     def makes_sense(self) -> bool:
         """Whether any version of the SDK has this."""
-        if self.how not in self.surface.of.ways or (self.asynchronous and not self.surface.of.asynchronous):
+        sdk = self.surface.of
+        if self.how not in sdk.ways or not (sdk.asynchronous if self.asynchronous else sdk.synchronous):
             return False
         if self.how == "helper":
             return self.surface.helper is not None
@@ -602,18 +610,24 @@ def _missing(surface: Surface, how: How) -> str | None:
     if not surface.of.installed:
         return f"{surface.of.module} is not installed"
     # A client is made to look at it, and some take long to make.
-    return run(Case(surface, how).lacking(), asynchronous=False)  # type: ignore[no-any-return]
+    asynchronous = not surface.of.synchronous
+    return run(Case(surface, how, asynchronous).lacking(), asynchronous=asynchronous)  # type: ignore[no-any-return]
+
+
+def _possible(surface: Surface, way: str) -> Case:
+    sdk, how = surface.of, way.removeprefix("async ")
+    if how == "whole" and "whole" not in sdk.ways:
+        how = "stream"
+    return Case(surface, how, way.startswith("async ") or not sdk.synchronous)  # type: ignore[arg-type]
 
 
 def cases(surfaces: Sequence[Surface], ways: Sequence[str] = ALL_WAYS) -> list[Any]:
     """Return a parameter for each surface in each way; what this version of an SDK lacks is skipped.
 
-    A way is a `How`, or one with "async " before it.
+    A way is a `How`, or one with "async " before it. Who cannot be asked synchronously is asked asynchronously instead,
+    and who streams always is asked for a stream instead of a whole answer.
     """
-    every = (
-        Case(surface, way.removeprefix("async "), way.startswith("async "))  # type: ignore[arg-type]
-        for surface, way in itertools.product(surfaces, ways)
-    )
+    every = dict.fromkeys(_possible(surface, way) for surface, way in itertools.product(surfaces, ways))
     return [
         pytest.param(case, id=str(case), marks=[pytest.mark.skip(reason=case.missing)] if case.missing else [])
         for case in every

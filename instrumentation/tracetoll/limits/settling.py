@@ -13,6 +13,7 @@ from tracetoll.limits.telling import account_text, moment
 from tracetoll.limits.windows import Rolling
 from tracetoll.safety import contained
 from tracetoll.signals import Standing
+from tracetoll.usage import Usage
 from tracetoll_semconv import attributes as a
 from tracetoll_semconv import events
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from tracetoll.limits.claiming import Claims
     from tracetoll.limits.rules import Alarm, Ruled
     from tracetoll.signals import Signals
-    from tracetoll.usage import Usage
 
 log: Final = logging.getLogger("tracetoll")
 
@@ -83,9 +83,9 @@ class Settling:
     def charge(self, call: Call, ending: Ending) -> None:
         """Spend what is only learned of now: a call that was made earlier, or elsewhere."""
         usage = ending.usage
-        if usage is None:
+        if usage is None and (ending.outcome != "failed" or call.surface.billed != "now"):
             return
-        found = rules.spent(usage, ending.cost)
+        found = rules.spent(usage or Usage(), ending.cost)
         if call.response_id is not None and call.response_id in self._deferred:
             earlier = self._deferred.pop(call.response_id)
             if earlier is not None:

@@ -15,9 +15,19 @@ FINISHED: Final = {"stop": "end_turn", "length": "max_tokens_exceeded", "tools":
 
 
 def turn(received: Received, memory: Memory) -> Reply:
-    """Answer `POST …/messages`; the last two events of a stream tell why it ended, and its usage."""
+    """Answer `POST /v1/agents/{id}/messages`, whole if no stream is asked for."""
+    return _turn(received, memory, streaming=False)
+
+
+def conversation(received: Received, memory: Memory) -> Reply:
+    """Answer `POST /v1/conversations/{id}/messages`, as a stream if nothing else is asked for."""
+    return _turn(received, memory, streaming=True)
+
+
+def _turn(received: Received, memory: Memory, *, streaming: bool) -> Reply:
+    """Return an answer; the last two events of a stream tell why it ended, and its usage."""
     answer = compose(received, memory)
-    if received.fields.get("streaming"):
+    if received.fields.get("streaming", streaming):
         return Reply(events=[*map(_message, answer.pieces), _stopped(answer), _usage(answer)])
     told = {"messages": [_message(answer.text)], "stop_reason": _stopped(answer), "usage": _usage(answer)}
     return Reply(json=told)

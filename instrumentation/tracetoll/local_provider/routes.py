@@ -79,6 +79,7 @@ ROUTES: Final = (
     Route("GET", "/v1/predictions/{id}", replicate.fetched),
     Route("POST", "/reka/v1/chat", reka.chat),
     Route("POST", "/v1/agents/{id}/messages", letta.turn),
+    Route("POST", "/v1/conversations/{id}/messages", letta.conversation),
     Route("POST", "/20231130/actions/chat", oci.chat),
     Route("POST", "/20231130/actions/embedText", oci.embedding),
     Route("POST", "/xai_api.Chat/GetCompletion", xai.chat),

@@ -11,10 +11,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from tracetoll.providers.anthropic import MESSAGE, MESSAGES
+from tracetoll.providers.anthropic import MESSAGE, MESSAGES, USAGE
 from tracetoll.providers.words import Observed
 
-TURN: Final = replace(MESSAGES, events=None, answer=replace(MESSAGE, id="uuid", model=""))
+CODES: Final = ("api_error_type", "api_error_status", "terminal_reason")
+TURN: Final = replace(
+    MESSAGES,
+    # All is 0 where the model did not answer.
+    usage=replace(USAGE, zeros_are_missing=True),
+    events=None,
+    answer=replace(MESSAGE, id="uuid", model="", failed="is_error", codes=CODES),
+)
 RESULTS: Final = Observed(
     name="claude_agent",
     # Both, because the second keeps a name of its own for the first one's function.

@@ -89,7 +89,6 @@ LIVE_SESSIONS: Final = Observed(
     method="_receive",
     provider="gcp.gemini",
     answers={"usage_metadata": ((), LIVE)},
-    asynchronous=True,
     typed=False,
     connects="AsyncLive.connect",
 )

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from tracetoll.providers import anthropic, compatible
-from tracetoll.providers.waists import Body, Function, Many, Tap, Waist, with_hidden
+from tracetoll.providers.waists import Body, Function, Many, Response, Tap, Waist, with_hidden
 from tracetoll.providers.words import Answer, Part, Provider, paths
 
 NAMES: Final = {
@@ -133,6 +133,12 @@ MESSAGES: Final = Waist(
     surfaces={"messages": anthropic.MESSAGES},
     body=Body(at=("anthropic_messages_optional_request_params",), model=("model",), beside=(("messages",),)),
     base_url=("api_base",),
+    responses=(
+        Response(
+            function=Function(at=f"{HTTP}_async_post_anthropic_messages_with_http_error_retry", asynchronous=True),
+            headers=True,
+        ),
+    ),
     tap=Tap(at="completion_stream", pieces=True, closes=(f"{MESSAGE_STREAM}.aclose",)),
     many=MANY,
     error_codes=CODES,

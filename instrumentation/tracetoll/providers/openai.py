@@ -180,7 +180,11 @@ REALTIME: Final = Observed(
     answers={
         "response.done": (
             ("response",),
-            Surface(operation="generate_content", usage=REALTIME_USAGE, answer=replace(RESPONSES.answer, model="")),
+            Surface(
+                operation="generate_content",
+                usage=REALTIME_USAGE,
+                answer=replace(RESPONSES.answer, model="", error=("status_details", "error", "code")),
+            ),
         ),
         "conversation.item.input_audio_transcription.completed": (
             (),

@@ -98,13 +98,14 @@ class Response:
     """A function in which the SDK's HTTP response can be seen, so that a stream can be closed: where in its result.
 
     `given`: it is among the arguments instead, and good when the function returns. `answer`: it is the answer
-    itself, which counts whatever the SDK then thinks of it.
+    itself, which counts whatever the SDK then thinks of it. `headers`: its headers are nowhere else to be read.
     """
 
     function: Function
     at: Path = ()
     given: bool = False
     answer: bool = False
+    headers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

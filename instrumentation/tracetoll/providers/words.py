@@ -229,6 +229,9 @@ class Answer:
     metered: str = ""
     """Where whoever serves the model says what they have metered; see `Surface.metered`."""
     error: Path = ()
+    failed: str = ""
+    """What is true where the answer is an error; then the first of `codes` that is there tells which."""
+    codes: tuple[str, ...] = ()
     status: str = ""
     pending: frozenset[str] = PENDING
     """The statuses of an answer that is not finished."""
@@ -348,7 +351,6 @@ class Observed:
     provider: str
     answers: Mapping[str, tuple[Path, Surface]]
     models: Mapping[str, Path] = field(default_factory=dict)
-    asynchronous: bool = False
     typed: bool = True
     connects: str = ""
     reads: Literal["result", "argument"] = "result"

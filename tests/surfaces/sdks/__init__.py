@@ -13,9 +13,12 @@ FILES = sorted((one.name for one in pkgutil.iter_modules(__path__)), key=lambda 
 
 EVERY = []
 OTHERS = []
+OBSERVED = []
 for name in FILES:
     file = importlib.import_module(f"{__name__}.{name}")
     SDKS[file.SDK.name] = file.SDK
     EVERY += file.SURFACES
+    if file.SDK.observed:
+        OBSERVED += file.SURFACES
     if name not in FULL:
         OTHERS += [file.SURFACES[0]]

@@ -35,4 +35,4 @@ TURN = Surface(
     ),
     priced=False,
 )
-SURFACES = (TURN,)  # a conversation's answer is a stream always
+SURFACES = (TURN,)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from surfaces.ways import LONG, MESSAGES, QUESTION, Sdk, Surface
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 # It would fetch the newest one.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -20,9 +20,9 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 class Functions:
     """Stands for a client: LiteLLM's functions, which are told with each call where to ask."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, module: str, settings: Mapping[str, Any]) -> None:
         self._settings = settings
-        self._of = importlib.import_module("litellm")
+        self._of = importlib.import_module(module)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         function = getattr(self._of, name)
@@ -32,13 +32,6 @@ class Functions:
             return function(**self._settings, **given)
 
         return ask
-
-    @property
-    def messages(self) -> Functions:
-        """LiteLLM's functions in Anthropic's format."""
-        made = Functions(**self._settings)
-        made._of = self._of.anthropic.messages
-        return made
 
 
 @contextmanager
@@ -51,11 +44,11 @@ async def entered_async(made: Functions) -> AsyncIterator[Functions]:
     yield made
 
 
-def functions(base: str) -> Callable[..., Any]:
-    """Return what makes the functions that ask at a path below the provider's URL."""
+def functions(module: str, base: str) -> Callable[..., Any]:
+    """Return what makes the functions of a module that ask at a path below the provider's URL."""
 
     def make(url: str, use_async: bool, **options: Any) -> Any:  # `Sdk.client` says so
-        made = Functions(**{"api_base": url + base, "api_key": "none", "max_retries": 0, **options})
+        made = Functions(module, {"api_base": url + base, "api_key": "none", "max_retries": 0, **options})
         return entered_async(made) if use_async else entered(made)
 
     return make
@@ -66,7 +59,7 @@ STREAM = "litellm.litellm_core_utils.streaming_handler:CustomStreamWrapper"
 SDK = Sdk(
     name="litellm",
     module="litellm",
-    client=functions("/v1"),
+    client=functions("litellm", "/v1"),
     provider="openai",
     patched=(
         *(f"litellm:{kind}{name}" for name in NAMES for kind in ("", "a")),
@@ -74,7 +67,6 @@ SDK = Sdk(
         f"{STREAM}.__next__",
         f"{STREAM}.__anext__",
         "litellm.responses.streaming_iterator:_load_json_value",
-        "litellm.llms.custom_httpx.llm_http_handler:BaseLLMHTTPHandler.async_anthropic_messages_handler",
     ),
     error="openai:OpenAIError",
     async_name="a{}",
@@ -82,7 +74,7 @@ SDK = Sdk(
     cut="500",
     leaves_sockets=True,
     untidy=True,
-    keeps_streams=True,
+    keeps_streams_s=5.0,  # to log it, which takes a few milliseconds
     invents=frozenset({"id", "created"}),
     warns=(
         "ignore:Items? .* on TypedDict class:UserWarning",  # by pydantic
