@@ -7,6 +7,8 @@ import contextlib
 import copy
 import gc
 import itertools
+import subprocess
+import sys
 import json
 import re
 import threading
@@ -702,3 +704,29 @@ def test_what_was_forgotten_is_closed_by_uninstrument_at_the_latest(
     Instrumentor().uninstrument()
 
     assert ["done", "abandoned"] == processor.ended
+
+
+LEFT_OPEN = """
+import asyncio, sys, openai
+from tracetoll import Instrumentor
+
+async def begin():
+    client = openai.AsyncOpenAI(base_url=sys.argv[1] + "/v1", api_key="none")
+    asked = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+    raw = await client.chat.completions.with_raw_response.create(**asked)
+    pieces = raw.http_response.aiter_bytes()
+    await anext(pieces)
+    return client, raw, pieces
+
+Instrumentor().instrument()
+loop = asyncio.new_event_loop()
+kept = loop.run_until_complete(begin())
+"""
+
+
+def test_a_raw_stream_that_is_still_open_when_the_program_ends_is_no_fault(provider: LocalProvider) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT_OPEN, provider.url], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert "tracetoll" not in done.stderr

@@ -289,7 +289,8 @@ class Watcher:
             self._call.close_safely("closed", collected="abandoned")
 
     def __del__(self) -> None:
-        if self._received is not None:
+        # What the interpreter drops when it ends can be told to nobody any more.
+        if self._received is not None and not sys.is_finalizing():
             self._received.end(complete=False, otherwise="abandoned")
 
 
