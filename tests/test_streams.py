@@ -7,10 +7,10 @@ import contextlib
 import copy
 import gc
 import itertools
-import subprocess
-import sys
 import json
 import re
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace

@@ -232,6 +232,9 @@ class Reader(Generic[T]):
         self._marks = frozenset(self._by_mark)
         self.telling = frozenset().union(*(table.known for table in (*self._tables, self._unknown, own)))
         """A span with none of these attributes is about no model."""
+        self.answers = frozenset(
+            alias for table in (*self._tables, self._unknown, own) for alias in table.emitter.response
+        )
         self.shapes: dict[tuple[str, ...], Shape] = {}
 
     def read(self, scope: str, fields: Fields) -> T | None:

@@ -62,6 +62,8 @@ class SpanReader:
         self._reader = Reader(Ended)
         self.telling = self._reader.telling | {REMOTE_MARK}
         """A span with none of these attributes says nothing."""
+        self.answers = self._reader.answers
+        """Attributes that name the answer of a call."""
         self.shapes = self._reader.shapes
         self.prices: Prices | None = None
         complete_httpx2()

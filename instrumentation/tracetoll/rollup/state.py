@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from operator import mul
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from weakref import ref
 
 from opentelemetry.sdk.trace import Span
 
 from tracetoll import usage as u
 from tracetoll.dialects.reader import Told
-from tracetoll.usage import FEMTO_PER_NANO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from tracetoll.dialects.reader import Fields
     from tracetoll.dialects.words import Kind
     from tracetoll.rollup.foreign import Behalf
+    from tracetoll.rollup.runs import Run
     from tracetoll.rollup.totals import Total
 
 _ENDED_KEPT: Final = 128
@@ -118,72 +116,6 @@ class Ended(Told):
         """The span below which a call was counted first, once it is."""
         self.scopes: set[str] | None = None
         """The instrumentation scopes that have told of the same call, if more than one."""
-
-
-class Usual:
-    """What calls have in common that are of one scope, have the same attributes, and say the same beside numbers."""
-
-    __slots__ = ("answer", "calls", "cost", "counts", "kind", "names", "numbers", "rates", "scope", "trust")
-
-    def __init__(self, scope: str) -> None:
-        self.scope = scope
-        self.kind: Kind = "none"
-        self.trust = 0
-        self.calls = ""
-        """The field of a total that counts such calls; none: there is something unusual about them."""
-        self.counts: tuple[str, ...] = ()
-        """The counts that they tell; none: they tell no usage."""
-        self.numbers: Callable[[Fields], tuple[Any, ...]] = tuple
-        """Reads these."""
-        self.cost: str | None = None
-        """The attribute that tells the cost, in USD; it is the last of the numbers, in nano-dollars."""
-        self.rates: tuple[int, ...] | None = None
-        """Else what each of the counts costs, and a call, in 1e-15 USD."""
-        self.names: tuple[str, ...] = ()
-        """The fields of a call's total: the counts, the cost or that there is no price, and what such a call is."""
-        self.answer: str | None = None
-        """The attribute with the answer's id."""
-
-    def total(self, calls: Sequence[Sequence[int]]) -> Total:
-        """Return what some calls came to, from the numbers of each."""
-        number = len(calls)
-        total = dict.fromkeys(self.names, number)
-        sums = [*map(sum, zip(*calls, strict=True))] if number > 1 else [*calls[0]]
-        if self.rates is not None:
-            sums.append(sum(map(mul, sums, self.rates), number * self.rates[-1]))
-        elif self.cost is not None:
-            sums[-1] *= FEMTO_PER_NANO
-        total.update(zip(self.names, sums))  # noqa: B905  # the others count the calls
-        return total
-
-
-class Run:
-    """Usual calls below one span that ended one after the other."""
-
-    __slots__ = ("numbers", "spans", "times", "usual", "where")
-
-    def __init__(self, usual: Usual, where: Node) -> None:
-        self.usual = usual
-        self.where = where
-        self.numbers: list[tuple[int, ...]] = []
-        self.spans: list[ReadableSpan] = []
-        """The calls themselves, until the run is over."""
-        self.times: list[tuple[int, int]]
-        """From then on, when each began and ended."""
-
-    def end(self) -> None:
-        """Keep of the spans when they were."""
-        self.times = [(span.start_time or 0, span.end_time or 0) for span in self.spans]
-        self.spans.clear()
-
-    def counted(self, place: int) -> Ended:
-        """Return what is to be known of one of the calls."""
-        usual = self.usual
-        found = Ended(usual.kind, usual.trust)
-        found.total = usual.total(self.numbers[place : place + 1])
-        found.scope, found.where = usual.scope, self.where
-        found.started_ns, found.ended_ns = self.times[place]
-        return found
 
 
 class Trace:
@@ -289,11 +221,11 @@ class Trace:
 
     def remember(self, run: Run) -> None:
         """Remember usual calls, of the only scope that tells of any here."""
-        run.end()
-        self._latest.append(run)
+        latest = self._latest
+        latest.append(run)
         self._usual += len(run.numbers)
-        while self._usual > _USUAL_KEPT and len(self._latest) > 1:
-            self._usual -= len(self._latest.popleft().numbers)
+        while self._usual > _USUAL_KEPT and len(latest) > 1:
+            self._usual -= len(latest.popleft().numbers)
 
     def _unfold(self) -> None:
         """Make what has been remembered of usual calls what others are compared with."""

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.trace import SpanKind, StatusCode
 
 from tracetoll.dialects.reader import CALLS
-from tracetoll.dialects.words import OURS
+from tracetoll.dialects.words import NAMES_OF_CALLS, OURS
 from tracetoll.rollup import totals
+from tracetoll.rollup.runs import Run, Usual
 from tracetoll.rollup.spans import REMOTE_MARK, fields_of
-from tracetoll.rollup.state import Run, Usual
 from tracetoll.usage import NANO
 from tracetoll_semconv import attributes as a
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tracetoll.dialects.reader import Fields, Shape
     from tracetoll.rollup.spans import SpanReader
     from tracetoll.rollup.state import Node
+    from tracetoll.rollup.totals import Total
 
 _ERROR: Final = StatusCode.ERROR
 _INTERNAL: Final = SpanKind.INTERNAL
@@ -38,7 +39,11 @@ _LARGEST: Final = 10**9
 """Smaller numbers are compared faster; a larger one is no usual call's."""
 _SPECIAL: Final = frozenset({a.ERROR_TYPE, a.CALL_OUTCOME, a.USAGE_SOURCE, REMOTE_MARK})
 """With one of these, a call has to be looked at more closely."""
-_UNUSUAL: Final = Usual("")
+_COUNTED: Final = {
+    operation: totals.CALLS if kind == "inference" else totals.EMBEDDINGS
+    for operation, kind in NAMES_OF_CALLS.items()
+    if kind in CALLS
+}
 
 
 class UsualCalls:
@@ -51,6 +56,7 @@ class UsualCalls:
         self._reader = reader
         self._shapes = reader.shapes
         self._telling = reader.telling
+        self._telling_more = (reader.telling | reader.answers | _SPECIAL) - {a.GEN_AI_OPERATION_NAME}
         self._watch = watch
         self._run: Run | None = None
         """What is still to be added up."""
@@ -66,32 +72,21 @@ class UsualCalls:
             for shape in list(self._shapes.values()):
                 shape.usual.clear()
 
-    def add(self, node: Node, span: ReadableSpan) -> bool:  # noqa: C901, PLR0912  # in parts it takes half as long again
+    def add(self, node: Node, span: ReadableSpan) -> bool:
         """Add up a span that has ended; or do nothing and return False, if there is more to it."""
         up = node.up
         if up is None or up.done or node.agent:
             return False
-        fields = fields_of(span)
-        scope = span._instrumentation_scope  # noqa: SLF001  # see `fields_of`
-        usual = None
-        if scope is not None and (node.trace.scope or scope.name) == scope.name:
-            shape = self._shapes.get((scope.name, *fields))
-            if shape is not None:
-                try:
-                    usual = shape.usual.get(shape.saying(fields)) or self._look(shape, scope.name, fields)
-                except TypeError:  # a value that is a mapping
-                    usual = _UNUSUAL
-                if not usual.calls or node.open or span._status.status_code is _ERROR:  # noqa: SLF001
-                    return False
-                if usual.counts:
-                    return self._add_call(node, span, usual, fields)
         if node is self._up:
             self.finish()
         below = node.below
-        if usual is None:
-            if span.kind is not _INTERNAL or not self._telling.isdisjoint(fields):
+        fields = fields_of(span)
+        if self._telling.isdisjoint(fields):
+            if span.kind is not _INTERNAL:
                 return False
-        elif not below or usual.calls not in below or totals.AWAY in below:
+        elif not below:
+            return self._add_call(node, up, span, fields)
+        elif not self._passes_on(node, span, fields, below):
             return False
         node.done = True
         up.open += node.open - 1
@@ -105,34 +100,41 @@ class UsualCalls:
                 totals.add(up.below, below)
         return True
 
-    def _add_call(self, node: Node, span: ReadableSpan, usual: Usual, fields: Fields) -> bool:
-        if node.below or node is self._up:
+    def _passes_on(self, node: Node, span: ReadableSpan, fields: Fields, below: Total) -> bool:
+        """Return whether a span over others says of itself only that it is a call of a kind that is below."""
+        if not self._telling_more.isdisjoint(fields) or node.open or span._status.status_code is _ERROR:  # noqa: SLF001
             return False
-        numbers = usual.numbers(fields)
-        for number in numbers:
-            if number.__class__ is not int or not 0 <= number <= _LARGEST:
-                return False
-        if usual.cost is not None:
-            cost = fields[usual.cost]
-            if cost.__class__ is not float or not 0 <= cost < _LARGEST_COST:
-                return False
-            numbers = (*numbers, round(cost * NANO))
-        answer = None
-        if usual.answer is not None:
-            answer = fields[usual.answer]
-            if answer.__class__ is not str or node.trace.knows(answer):
-                return False
-        up: Any = node.up
+        calls = _COUNTED.get(fields[a.GEN_AI_OPERATION_NAME])
+        return calls in below and totals.AWAY not in below
+
+    def _add_call(self, node: Node, up: Node, span: ReadableSpan, fields: Fields) -> bool:
+        scope = span._instrumentation_scope  # noqa: SLF001  # see `fields_of`
+        trace = node.trace
+        if scope is None or (trace.scope or scope.name) != scope.name:
+            return False
+        shape = self._shapes.get((scope.name, *fields))
+        if shape is None:
+            return False
+        try:
+            usual = shape.usual.get(shape.saying(fields)) or self._look(shape, scope.name, fields)
+        except TypeError:  # a value that is a mapping
+            return False
+        if not usual.counts or node.open or span._status.status_code is _ERROR:  # noqa: SLF001  # see `fields_of`
+            return False
+        numbers = _numbers(usual, fields)
+        answer = None if usual.answer is None else fields[usual.answer]
+        if numbers is None or (answer is not None and (answer.__class__ is not str or trace.knows(answer))):
+            return False
         run = self._run
         if run is None or run.where is not up or run.usual is not usual:
             self.finish()
             self._run = run = Run(usual, up)
             self._up = up
-            node.trace.told_by(usual.scope)
+            trace.told_by(scope.name)
         if answer is not None:
-            node.trace.name(answer, (run, len(run.numbers)))
+            trace.name(answer, (run, len(run.numbers)))
         run.numbers.append(numbers)
-        run.spans.append(span)
+        run.times.append((span._start_time or 0, span._end_time or 0))  # noqa: SLF001
         node.done = True
         up.open -= 1
         return True
@@ -158,16 +160,15 @@ class UsualCalls:
         kind, provider, model = shape.said(fields) if shape.told_plainly else (None, "", None)
         if kind in CALLS and _SPECIAL.isdisjoint(fields):
             usual.kind, usual.trust = kind, shape.trust
-            calls = totals.CALLS if kind == "inference" else totals.EMBEDDINGS
-            if shape.counts is None or self._price(usual, shape, calls, provider, model):
-                usual.calls = calls
+            if shape.counts is not None:
+                self._price(usual, shape, totals.CALLS if kind == "inference" else totals.EMBEDDINGS, provider, model)
         if len(shape.usual) >= _SAID_KEPT:
             shape.usual.clear()
         shape.usual[shape.saying(fields)] = usual
         return usual
 
-    def _price(self, usual: Usual, shape: Shape, calls: str, provider: str, model: str | None) -> bool:
-        """Find out what such calls cost, and return whether that takes no more than their counts."""
+    def _price(self, usual: Usual, shape: Shape, calls: str, provider: str, model: str | None) -> None:
+        """Find out what such calls cost, and whether that takes no more than their counts."""
         counts = tuple(name for name, _, _ in shape.counts or ())
         cost = totals.UNPRICED
         own = usual.trust >= OURS
@@ -179,16 +180,29 @@ class UsualCalls:
             if known.rates is not None and known.rates.units:
                 alone = dict(known.rates.alone(counts))
                 if not alone:
-                    return False
+                    return
                 cost = totals.COST
                 usual.rates = (*(alone.get(name, 0) for name in counts), known.rates.per_request)
             elif shape.cost:
-                return False
+                return
         usual.counts = counts
         usual.numbers = _reading(tuple(alias for _, alias, _ in shape.counts or ()))
         usual.names = (*counts, cost, calls, *((totals.OWN,) if own else ()))
         usual.answer = shape.answer[0] if shape.answer else None
-        return True
+
+
+def _numbers(usual: Usual, fields: Fields) -> tuple[int, ...] | None:
+    """Return the numbers of a call; None if one is none, or very large."""
+    numbers = usual.numbers(fields)
+    for number in numbers:
+        if number.__class__ is not int or not 0 <= number <= _LARGEST:
+            return None
+    if usual.cost is not None:
+        cost = fields[usual.cost]
+        if cost.__class__ is not float or not 0 <= cost < _LARGEST_COST:
+            return None
+        return (*numbers, round(cost * NANO))
+    return numbers
 
 
 def _reading(attributes: tuple[str, ...]) -> Callable[[Fields], tuple[Any, ...]]:

@@ -1,0 +1,72 @@
+"""Runs: calls that say nothing unusual, told of in the same way, that end one after the other below the same span."""
+
+from __future__ import annotations
+
+from operator import mul
+from typing import TYPE_CHECKING, Any
+
+from tracetoll.rollup.state import Ended
+from tracetoll.usage import FEMTO_PER_NANO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tracetoll.dialects.reader import Fields
+    from tracetoll.dialects.words import Kind
+    from tracetoll.rollup.state import Node
+    from tracetoll.rollup.totals import Total
+
+
+class Usual:
+    """What calls have in common that are of one scope, have the same attributes, and say the same beside numbers."""
+
+    __slots__ = ("answer", "cost", "counts", "kind", "names", "numbers", "rates", "scope", "trust")
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        self.kind: Kind = "none"
+        self.trust = 0
+        self.counts: tuple[str, ...] = ()
+        """The counts that they tell; none: there is something unusual about them."""
+        self.numbers: Callable[[Fields], tuple[Any, ...]] = tuple
+        """Reads these."""
+        self.cost: str | None = None
+        """The attribute that tells the cost, in USD; it is the last of the numbers, in nano-dollars."""
+        self.rates: tuple[int, ...] | None = None
+        """Else what each of the counts costs, and a call, in 1e-15 USD."""
+        self.names: tuple[str, ...] = ()
+        """The fields of a call's total: the counts, the cost or that there is no price, and what such a call is."""
+        self.answer: str | None = None
+        """The attribute with the answer's id."""
+
+    def total(self, calls: Sequence[tuple[int, ...]]) -> Total:
+        """Return what some calls came to, from the numbers of each."""
+        number = len(calls)
+        sums = calls[0] if number == 1 else tuple(map(sum, zip(*calls, strict=True)))
+        if self.rates is not None:
+            sums = (*sums, sum(map(mul, sums, self.rates), number * self.rates[-1]))
+        elif self.cost is not None:
+            sums = (*sums[:-1], sums[-1] * FEMTO_PER_NANO)
+        return dict(zip(self.names, (*sums, number, number, number)))  # noqa: B905  # what counts calls comes last
+
+
+class Run:
+    """Usual calls below one span that ended one after the other."""
+
+    __slots__ = ("numbers", "times", "usual", "where")
+
+    def __init__(self, usual: Usual, where: Node) -> None:
+        self.usual = usual
+        self.where = where
+        self.numbers: list[tuple[int, ...]] = []
+        self.times: list[tuple[int, int]] = []
+        """When each of the calls began and ended."""
+
+    def counted(self, place: int) -> Ended:
+        """Return what is to be known of one of the calls."""
+        usual = self.usual
+        found = Ended(usual.kind, usual.trust)
+        found.total = usual.total(self.numbers[place : place + 1])
+        found.scope, found.where = usual.scope, self.where
+        found.started_ns, found.ended_ns = self.times[place]
+        return found
