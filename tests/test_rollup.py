@@ -744,15 +744,17 @@ def foreign(telemetry: Telemetry, into: int, out: int, **told: Any) -> None:
 def test_a_trace_that_others_have_blown_refuses_the_next_call_of_ours(
     provider: LocalProvider, instrument: Callable[..., Telemetry]
 ) -> None:
-    telemetry = instrument(limits=[Limit(1_000, "tokens", per="trace")])
+    telemetry = instrument(limits=[Limit(10_000, "tokens", per="trace")])
 
     with agent("planner"), limits() as spend:
-        foreign(telemetry, 900, 200)
+        ask(provider)
+        own = spend.usage.total_tokens
+        foreign(telemetry, 9_900, 200)
         with pytest.raises(LimitExceeded):
             ask(provider)
 
-    assert [] == provider.requests
-    assert (1, 1_100) == (spend.calls, spend.usage.total_tokens)
+    assert 1 == len(provider.requests)
+    assert (2, own + 10_100) == (spend.calls, spend.usage.total_tokens)
 
 
 def test_what_is_around_a_call_of_ours_is_not_charged_again(

@@ -173,13 +173,12 @@ class RollupProcessor(SpanProcessor):
                 return
             trace.ended[node.key] = up = node.up
             trace.epoch = self._epoch
+            what = node.said or (span if self._foreign is None else self._on_behalf(self._foreign, node, span))
             notes = self._notes
-            if self._foreign is None:
-                notes.append((node, node.said or span))
-            else:
-                notes.append((node, node.said or self._on_behalf(self._foreign, node, span)))
-            now = up is None or not up.watched or not trace.open or len(notes) >= _NOTED_AT_MOST
-            if now and self._adder.added(trace):
+            notes.append((node, what))
+            # At once where totals are due, where a parent may have to be watched, and what limits have to hear of.
+            due = up is None or not up.watched or not trace.open or what is not span
+            if (due or len(notes) >= _NOTED_AT_MOST) and self._adder.added(trace):
                 self._tell()
         except Exception as error:
             if not fault("noting the end of a span", error):

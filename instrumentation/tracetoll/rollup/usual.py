@@ -104,8 +104,8 @@ class UsualCalls:
         """Return whether a span over others says of itself only that it is a call of a kind that is below."""
         if not self._telling_more.isdisjoint(fields) or node.open or span._status.status_code is _ERROR:  # noqa: SLF001
             return False
-        calls = _COUNTED.get(fields[a.GEN_AI_OPERATION_NAME])
-        return calls in below and totals.AWAY not in below
+        operation = fields[a.GEN_AI_OPERATION_NAME]
+        return operation.__class__ is str and _COUNTED.get(operation) in below and totals.AWAY not in below
 
     def _add_call(self, node: Node, up: Node, span: ReadableSpan, fields: Fields) -> bool:
         scope = span._instrumentation_scope  # noqa: SLF001  # see `fields_of`
