@@ -3,8 +3,9 @@
     python benchmarks/rollup.py [--spans 100000] [--rounds 15]
 
 Each shape is made with no processor, with one that does nothing, and with the roll-up, in random order within a
-round; the figures are medians of what the last two add per span, in microseconds of CPU. Ratios to the bare span
-compare across machines, microseconds do not.
+round; the figures are medians of what the last two add per span, in microseconds of CPU: to a span from start to end,
+and, where all spans are started first, to ending one. Ratios to the bare span compare across machines, microseconds
+do not.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import gc
 import random
 import statistics
 import time
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
@@ -25,7 +28,7 @@ from tracetoll import RollupProcessor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from opentelemetry.trace import Tracer
+    from opentelemetry.trace import Span, Tracer
 
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o-mini"}
 USAGE = {"gen_ai.usage.input_tokens": 120, "gen_ai.usage.output_tokens": 30}
@@ -37,7 +40,10 @@ class Nothing(SpanProcessor):
     """Does nothing."""
 
 
-def one_trace(tracer: Tracer, spans: int, *, call: bool) -> None:
+END: Final = methodcaller("end")
+
+
+def one_trace(tracer: Tracer, spans: int, end: Callable[[Span], object] = END, *, call: bool) -> None:
     """Make a trace of one root and spans directly below it."""
     root = tracer.start_span("root")
     within = set_span_in_context(root)
@@ -45,11 +51,25 @@ def one_trace(tracer: Tracer, spans: int, *, call: bool) -> None:
         span = tracer.start_span("chat" if call else "step", within, attributes=CHAT if call else PLAIN)
         if call:
             span.set_attributes(USAGE)
-        span.end()
-    root.end()
+        end(span)
+    end(root)
 
 
-def agents(tracer: Tracer, spans: int) -> None:
+def chains(tracer: Tracer, spans: int, end: Callable[[Span], object] = END) -> None:
+    """Make a trace of one root and chains of four below it, the last of which tells usage."""
+    root = tracer.start_span("root")
+    for _ in range((spans - 1) // 4):
+        within, chain = set_span_in_context(root), []
+        for _ in range(4):
+            chain.append(tracer.start_span("step", within, attributes=CHAT))
+            within = set_span_in_context(chain[-1])
+        chain[-1].set_attributes(USAGE)
+        for span in reversed(chain):
+            end(span)
+    end(root)
+
+
+def agents(tracer: Tracer, spans: int, end: Callable[[Span], object] = END) -> None:
     """Make small traces as agents make them: a request, an agent, two steps, two calls of a model."""
     for _ in range(spans // 6):
         root = tracer.start_span("POST /ask")
@@ -59,14 +79,15 @@ def agents(tracer: Tracer, spans: int) -> None:
             span = tracer.start_span(name, within, attributes=CHAT if name == "chat" else PLAIN)
             if name == "chat":
                 span.set_attributes(USAGE)
-            span.end()
-        agent.end()
-        root.end()
+            end(span)
+        end(agent)
+        end(root)
 
 
-SHAPES: dict[str, Callable[[Tracer, int], None]] = {
-    "one trace, plain spans": lambda tracer, spans: one_trace(tracer, spans, call=False),
-    "one trace, calls of models": lambda tracer, spans: one_trace(tracer, spans, call=True),
+SHAPES: dict[str, Callable[..., None]] = {
+    "one trace, plain spans": partial(one_trace, call=False),
+    "one trace, calls of models": partial(one_trace, call=True),
+    "one trace, chains of four": chains,
     "traces of agents, 6 spans each": agents,
 }
 
@@ -79,18 +100,39 @@ def tracer(processor: SpanProcessor | None) -> Tracer:
     return provider.get_tracer("benchmark")
 
 
-def added(make: Callable[[Tracer, int], None], spans: int, rounds: int) -> tuple[float, float, float]:
+def whole(make: Callable[..., None], tracer: Tracer, spans: int) -> float:
+    """Return microseconds per span from its start to its end."""
+    begun = time.process_time_ns()
+    make(tracer, spans)
+    return (time.process_time_ns() - begun) / spans / 1e3
+
+
+def ends(make: Callable[..., None], tracer: Tracer, spans: int) -> float:
+    """Return microseconds per span of ending it, with all of them started before."""
+    started: list[Span] = []
+    make(tracer, spans, started.append)
+    gc.freeze()
+    begun = time.process_time_ns()
+    for span in started:
+        span.end()
+    taken = (time.process_time_ns() - begun) / spans / 1e3
+    gc.unfreeze()
+    return taken
+
+
+def added(
+    make: Callable[..., None], measure: Callable[..., float], spans: int, rounds: int
+) -> tuple[float, float, float]:
     """Return microseconds of a bare span, and what a processor that does nothing and the roll-up add to it."""
-    tracers = {"bare": tracer(None), "nothing": tracer(Nothing()), "rollup": tracer(RollupProcessor())}
+    rollup = RollupProcessor(max_traces=10**6, max_spans=10**6, max_spans_per_trace=10**6)
+    tracers = {"bare": tracer(None), "nothing": tracer(Nothing()), "rollup": tracer(rollup)}
     found: dict[str, list[float]] = {name: [] for name in tracers}
     for one in tracers.values():
         make(one, min(spans, 2000))
     for _ in range(rounds):
         for name in random.sample(list(tracers), len(tracers)):
             gc.collect()
-            begun = time.process_time_ns()
-            make(tracers[name], spans)
-            found[name].append((time.process_time_ns() - begun) / spans / 1e3)
+            found[name].append(measure(make, tracers[name], spans))
     bare = statistics.median(found["bare"])
     return bare, *(
         statistics.median(value - base for value, base in zip(found[name], found["bare"], strict=True))
@@ -142,11 +184,12 @@ def main() -> None:
     for spans in (1_000, arguments.spans):
         rounds = arguments.rounds * (10 if spans == 1_000 else 1)
         for name, make in SHAPES.items():
-            bare, nothing, rollup = added(make, spans, rounds)
-            print(
-                f"{name}, {spans:,} spans: a bare span {bare:.1f} us; added by a processor that does nothing "
-                f"{nothing:.2f} us, by the roll-up {rollup:.2f} us ({rollup / bare:.2f} bare spans)"
-            )
+            for what, measure in (("a bare span", whole), ("its end", ends)):
+                bare, nothing, rollup = added(make, measure, spans, rounds)
+                print(
+                    f"{name}, {spans:,} spans: {what} {bare:.1f} us; added by a processor that does nothing "
+                    f"{nothing:.2f} us, by the roll-up {rollup:.2f} us ({rollup / bare:.2f} of it)"
+                )
     memory(arguments.spans)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from surfaces import MESSAGES, each, run, settled
 
-from tracetoll import Limit, LimitExceeded
+from tracetoll import Limit, LimitExceeded, agent, attribution, limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -128,3 +129,35 @@ def test_a_refused_call_sends_nothing_and_tells_why(
         ask(name, provider.url)
 
     assert 1 == len(provider.requests)
+
+
+def test_what_it_runs_in_a_loop_of_its_own_knows_its_caller(provider: LocalProvider, instrumented: Telemetry) -> None:
+    # A router of LiteLLM 1.80 or 1.95 that is asked synchronously in an event loop has this ask, in another thread.
+    asyncify = importlib.import_module("litellm.litellm_core_utils.asyncify")
+    arguments = {**GPT, "messages": MESSAGES, "api_base": f"{provider.url}/v1", "api_key": "none", "max_retries": 0}
+
+    async def ask_synchronously() -> None:
+        with attribution(user_id="u1"), agent("planner"), limits() as spend:
+            asyncify.run_async_function(litellm.acompletion, **arguments)
+        assert 1 == spend.calls
+
+    run(ask_synchronously(), asynchronous=True)
+
+    call, planner = instrumented.spans
+    assert "u1" == (call.attributes or {})["user.id"]
+    assert call.parent is not None
+    assert planner.context.span_id == call.parent.span_id
+
+
+def test_a_router_that_is_asked_in_an_event_loop_counts_once(provider: LocalProvider, instrumented: Telemetry) -> None:
+    model = {**GPT, "api_base": f"{provider.url}/v1", "api_key": "none", "max_retries": 0}
+
+    async def ask_synchronously() -> None:
+        router = litellm.Router(model_list=[{"model_name": "any", "litellm_params": model}])
+        with limits() as spend:
+            router.completion("any", MESSAGES)
+        assert (1, provider.handed_out.input_tokens) == (spend.calls, spend.usage.input_tokens)
+
+    run(ask_synchronously(), asynchronous=True)
+
+    assert 1 == len(instrumented.spans)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tracetoll import bodies
 from tracetoll.bodies import Parameters, dig_any
 from tracetoll.call import current_call
-from tracetoll.callers import caller, handing_on
+from tracetoll.callers import caller, carrying, handing_on
 from tracetoll.errors import LimitExceeded
 from tracetoll.held import holding
 from tracetoll.own_streams import METHODS, provider_said
@@ -74,6 +74,7 @@ class WaistSeam:
         yield from ((place, functools.partial(QuietTracer, self.switch)) for place in waist.own_tracers)
         for function in waist.attempts:
             yield function.at, self._wrap_attempt
+        yield from ((place, functools.partial(carrying, self.switch)) for place in waist.elsewhere)
         if waist.handed is not None:
             hand = functools.partial(handing_on, waist.handed.options, self.switch)
             yield from ((function.at, hand) for function in waist.handed.functions)

@@ -118,6 +118,7 @@ SDK: Final = Waist(
     ),
     said=(f"{STREAMS}.chunk_creator", f"{RESPONSES}_load_json_value"),
     error_codes=CODES,
+    elsewhere=tuple(f"litellm.{module}:run_async_function" for module in ("litellm_core_utils.asyncify", "router")),
 )
 # What it asks in Anthropic's format; what it asks for such a request in another one is counted as that.
 HTTP: Final = "litellm.llms.custom_httpx.llm_http_handler:BaseLLMHTTPHandler."
@@ -149,5 +150,4 @@ SEAMS: Final = (SDK, MESSAGES)
 NOTES: Final = (
     "1.80: the model that answered may be missing of a stream, and an error has the HTTP status for its code.",
     "1.80: a stream of messages that is asked as a completion tells no usage.",
-    "1.80 and 1.95: what a `Router` is asked synchronously in an event loop counts twice in metrics and limits.",
 )

@@ -209,6 +209,8 @@ class Waist:
     attempts: tuple[Function, ...] = ()
     local: Asks | None = None
     handed: Handed | None = None
+    elsewhere: tuple[str, ...] = ()
+    """Functions ("module:function") that have a coroutine function, their first argument, run in another thread."""
 
 
 def at(dotted: str) -> Event:
