@@ -130,7 +130,7 @@ def versions(sdk: Sdk) -> str:
     for name in ENVIRONMENTS:
         path = ROOT / "constraints" / f"{name}.txt"
         found = re.search(rf"(?mi)^{re.escape(sdk.distribution)}==(\S+)", path.read_text()) if path.exists() else None
-        if found is not None:
+        if found is not None and tuple(map(int, re.findall(r"\d+", found[1])[:3])) >= sdk.oldest:
             pinned.append(found[1])
     return ", ".join(dict.fromkeys(pinned))
 

@@ -80,6 +80,6 @@ KNOWN: Final[Mapping[str, Sdk]] = {
     "letta": Sdk("letta-client", (1, 12), 1, ("letta_client",)),
     "aleph_alpha": Sdk("aleph-alpha-client", (11, 5), 11, ("aleph_alpha_client",)),
     "oci": Sdk("oci", (2, 189), 2, ("oci.generative_ai_inference",)),
-    "watsonx": Sdk("ibm-watsonx-ai", (1, 6), 1, ("ibm_watsonx_ai",)),
+    "watsonx": Sdk("ibm-watsonx-ai", (1, 5), 1, ("ibm_watsonx_ai",)),
     "voyage": Sdk("voyageai", (0, 3, 7), 0, ("voyageai",)),
 }

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from unittest import mock
 
-from surfaces.ways import MESSAGES, QUESTION, Sdk, Surface
+from surfaces.ways import MESSAGES, QUESTION, Sdk, Surface, version_of
 from tracetoll.local_provider import Reply
 
 HOST = "https://us-south.ml.cloud.ibm.com"
@@ -79,13 +79,20 @@ def broken(whole: Reply) -> Reply:
 
 
 MAKER = "ibm_watsonx_ai._wrappers.httpx.rate_limited_retry.rate_limited_retry_decorator:RateLimitedRetryDecorator"
+MODEL_CALLS = "ibm_watsonx_ai.foundation_models.inference.base_model_inference:BaseModelInference"
 SDK = Sdk(
     name="watsonx",
     module="ibm_watsonx_ai",
     client=client,
     provider="ibm.watsonx.ai",
-    patched=(
-        *(f"{MAKER}.rate_limited_{name}" for name in ("retry", "retry_stream", "async_retry", "async_retry_stream")),
+    patched=tuple(
+        f"{MAKER}.rate_limited_{name}" if version_of("ibm-watsonx-ai") >= (1, 6) else f"{MODEL_CALLS}.{earlier}"
+        for name, earlier in (
+            ("retry", "_post"),
+            ("retry_stream", "_stream"),
+            ("async_retry", "_apost"),
+            ("async_retry_stream", "_astream"),
+        )
     ),
     error="ibm_watsonx_ai.wml_client_error:WMLClientError",
     rejected=rejected,
