@@ -661,6 +661,31 @@ def test_spans_that_are_dropped_without_being_ended_are_forgotten_and_missed(alo
     assert 0 == alone.kept
 
 
+def test_spans_that_are_dropped_are_forgotten_while_those_above_run(alone: Alone) -> None:
+    root = alone.agent("planner")
+
+    for _ in range(20_000):
+        alone.span("never ended", root)
+
+    followed = alone.rollup._traces.values()  # noqa: SLF001  # nobody can see it from outside
+    assert sum(len(trace.open) for trace in followed) < 5_000
+    alone.chat(root, 1, 2)
+    root.end()
+    assert ((1, 2, 1), False) == (tokens(root), totals(root)["complete"])
+
+
+def test_what_is_kept_of_a_long_trace_does_not_grow(alone: Alone) -> None:
+    roots = [alone.agent(f"agent {number}") for number in range(50)]
+
+    for _ in range(400):
+        for root in roots:  # in turn, so that none of them is the one that is worked off each time
+            alone.chat(root, 1, 2)
+
+    followed = alone.rollup._traces.values()  # noqa: SLF001  # as above
+    assert 50 == len(followed)
+    assert all(len(trace.ended) < 300 for trace in followed)
+
+
 def test_traces_that_never_end_are_dropped_and_do_not_claim_to_be_complete() -> None:
     rollup = RollupProcessor(max_traces=50)
     alone = Alone(rollup)

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final
 from tracetoll.dialects.reader import CALLS
 from tracetoll.rollup import identity, totals
 from tracetoll.rollup.spans import PLAIN, fields_of
-from tracetoll.rollup.state import Ended
+from tracetoll.rollup.state import ENDED_KEPT, Ended
 from tracetoll.rollup.usual import UsualCalls
 from tracetoll.safety import fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tracetoll.rollup.state import Node, Trace
     from tracetoll.rollup.totals import Total
 
+_FEW_OPEN: Final = 128
+"""How many spans may be open for all of them to be looked at when a local root ends; else it is done now and then."""
 LOST: Final = Ended("none", 0)
 """A span that was dropped without having been ended, or was one too many."""
 LOST.total = {totals.LOST: 1}
@@ -53,7 +55,6 @@ class Adder:
         self._usual = UsualCalls(self._reader, self._watch)
         self.notes: deque[tuple[Node, Ended | ReadableSpan | None]] = deque()
         """Spans that have started (None), and spans that have ended: themselves, or what they say."""
-        self._dropped: deque[Node] = deque()
         self.charges: deque[tuple[Ended, Total]] = deque()
         """Calls that only others have told of, and what they came to; for limits."""
         self.wholes: deque[tuple[ReadableSpan, Total]] = deque()
@@ -62,18 +63,13 @@ class Adder:
         self._holder = 0
         """The thread that has the lock while it may run other code."""
 
-    def added(self, trace: Trace | None = None) -> bool:
-        """Work off the notes, unless somebody else is at it. Returns whether there are `charges` or `wholes`.
-
-        `trace`: the one that a span of has just ended.
-        """
+    def added(self) -> bool:
+        """Work off the notes, unless somebody else is at it. Returns whether there are `charges` or `wholes`."""
         lock = self._lock
         while self.notes and lock.acquire(False):  # noqa: FBT003  # a lock's own; by name takes twice as long
             self._holder = get_ident()
             try:
                 self._apply_notes()
-                if trace is not None:
-                    trace.turn()
             finally:
                 self._holder = 0
                 lock.release()
@@ -83,18 +79,14 @@ class Adder:
         """Note a span that is one too many."""
         self.notes.append((node, LOST))
 
-    def died(self, node: Node) -> None:
-        """Note that a span is being collected. Its finaliser, or that of whoever had it, may still end it."""
-        if not node.done:
-            self._dropped.append(node)
-
-    def work(self) -> None:
-        """Work off the notes, unless somebody else is at it."""
-        while (self.notes or self._dropped) and self._lock.acquire(blocking=False):
+    def forget_dropped(self, traces: Iterable[Trace]) -> None:
+        """Give up the spans that were collected, and that nobody has ended since; unless somebody else is at work."""
+        if self._lock.acquire(blocking=False):
             self._holder = get_ident()
             try:
                 self._apply_notes()
-                self._apply_dropped()
+                for trace in traces:
+                    self._forget_dropped(trace)
             finally:
                 self._holder = 0
                 self._lock.release()
@@ -113,7 +105,6 @@ class Adder:
         try:
             if not inside:
                 self._apply_notes()
-                self._apply_dropped()
             below = dict(node.below) if node.below else None
             known = identity.counted_before(node, ended, below)
             return below, _total(node, ended, below, known) or {}, not node.open and not node.trace.gone
@@ -150,11 +141,9 @@ class Adder:
                 if not fault("adding up a span", error):
                     raise
 
-    def _apply_dropped(self) -> None:
-        """Give up the spans that were collected, and that nobody has ended since."""
-        while self._dropped:
-            node = self._dropped.popleft()
-            if node.trace.open.pop(node.key, None) is not None:
+    def _forget_dropped(self, trace: Trace) -> None:
+        for node in list(trace.open.values()):
+            if node() is None and trace.open.pop(node.key, None) is not None:
                 self._apply(node, LOST)
 
     def _apply(self, node: Node, ended: Ended) -> None:
@@ -179,8 +168,12 @@ class Adder:
         elif total and ended.root is not None and (below or ended.remote or ended.kind not in CALLS):
             # The metrics of calls tell the same of a call alone.
             self.wholes.append((ended.root, dict(total)))
+        if len(trace.ended) > ENDED_KEPT:
+            trace.turn()
         if not trace.open:
             self._let_go(trace)
+        elif up is None and ended is not LOST and len(trace.open) <= _FEW_OPEN:
+            self._forget_dropped(trace)  # so that nothing stays of a trace whose root has ended
 
     def _say(self, node: Node, ended: Ended, below: Total | None) -> Total | None:
         """Return the total of a span that says something itself, and note what limits have to hear of."""

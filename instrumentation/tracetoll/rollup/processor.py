@@ -83,7 +83,6 @@ class RollupProcessor(SpanProcessor):
         self._sweep_s = max_idle_s / _SWEEPS_PER_IDLE
         self._spans = SpanReader()
         self._adder = Adder(self._spans, self._watch, self._let_go)
-        self._died = self._adder.died
         self._meter_provider = meter_provider
         self._metrics: TraceMetrics | None = None
         self._measured = True
@@ -98,6 +97,7 @@ class RollupProcessor(SpanProcessor):
         self._adder.start_over()
         self._notes = self._adder.notes
         self._started = 0
+        self._sweep_after = _SWEEP_AFTER
         self._epoch = 0
         self._next_sweep = time.monotonic() + self._sweep_s
         if self._metrics is not None:
@@ -126,7 +126,7 @@ class RollupProcessor(SpanProcessor):
             return
         try:
             self._started += 1
-            if self._started >= _SWEEP_AFTER:
+            if self._started >= self._sweep_after:
                 self._sweep()
             context: Any = span._context  # noqa: SLF001  # see `on_end`
             parent: Any = span._parent  # noqa: SLF001
@@ -134,7 +134,7 @@ class RollupProcessor(SpanProcessor):
             up = None
             if parent is not None:
                 up = trace.open.get(parent[_SPAN_ID]) or trace.above(parent[_SPAN_ID], remote=parent[_IS_REMOTE])
-            node = Node(span, self._died)
+            node = Node(span)
             node.key = key = context[_SPAN_ID]
             node.trace = trace
             node.up = up
@@ -178,7 +178,7 @@ class RollupProcessor(SpanProcessor):
             notes.append((node, what))
             # At once where totals are due, where a parent may have to be watched, and what limits have to hear of.
             due = up is None or not up.watched or not trace.open or what is not span
-            if (due or len(notes) >= _NOTED_AT_MOST) and self._adder.added(trace):
+            if (due or len(notes) >= _NOTED_AT_MOST) and self._adder.added():
                 self._tell()
         except Exception as error:
             if not fault("noting the end of a span", error):
@@ -190,7 +190,7 @@ class RollupProcessor(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002  # OpenTelemetry's name
         """Work off what is noted, and record the metrics; returns True."""
-        self._adder.work()
+        self._adder.added()
         self._tell()
         if self._metrics is not None:
             self._metrics.flush()
@@ -299,7 +299,7 @@ class RollupProcessor(SpanProcessor):
 
     def _new_trace(self, key: int) -> Trace:
         if len(self._traces) >= self._max_traces:
-            self._adder.work()
+            self._adder.forget_dropped(list(self._traces.values()))
             self._drop_idle(self._max_traces * 9 // 10)
         return self._traces.setdefault(key, Trace(key, self._epoch))
 
@@ -322,16 +322,19 @@ class RollupProcessor(SpanProcessor):
     def _sweep(self) -> None:
         """Work off what is noted, and drop what was not heard of for long, or is too much."""
         self._started = 0
-        self._adder.work()
+        traces = list(self._traces.values())
+        self._adder.forget_dropped(traces)
         now = time.monotonic()
         if now >= self._next_sweep:
             self._next_sweep = now + self._sweep_s
             self._epoch += 1
-            for trace in list(self._traces.values()):
+            for trace in traces:
                 if trace.epoch < self._epoch - _SWEEPS_PER_IDLE:
                     self._drop(trace)
-        if sum(len(trace.open) for trace in list(self._traces.values())) > self._max_spans:
+        following = sum(len(trace.open) for trace in traces)
+        if following > self._max_spans:
             self._drop_idle(len(self._traces) * 9 // 10)
+        self._sweep_after = max(_SWEEP_AFTER, following)  # all of them are looked at each time
 
     def _drop_idle(self, kept: int) -> None:
         """Drop the traces that were not heard of for longest, down to so many."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tracetoll.rollup.runs import Run
     from tracetoll.rollup.totals import Total
 
-_ENDED_KEPT: Final = 128
+ENDED_KEPT: Final = 128
 """How many ended spans of a trace are remembered at least, and half of how many at most."""
 _ANSWERS_KEPT: Final = 5_000
 """The same of the answers that a trace's calls had."""
@@ -170,9 +170,8 @@ class Trace:
         return found
 
     def turn(self) -> None:
-        """Start a new generation of ended spans, if there are many."""
-        if len(self.ended) > _ENDED_KEPT:
-            self._older_ended, self.ended = self.ended, {}
+        """Start a new generation of ended spans."""
+        self._older_ended, self.ended = self.ended, {}
 
     def forget(self) -> None:
         """Forget what has ended: it refers back to here, and all of it would wait for the garbage collector."""
