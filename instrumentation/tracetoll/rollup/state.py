@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from tracetoll.dialects.words import Kind
+    from tracetoll.rollup.calls import Record
     from tracetoll.rollup.foreign import Behalf
-    from tracetoll.rollup.runs import Run
     from tracetoll.rollup.totals import Total
 
 ENDED_KEPT: Final = 128
@@ -26,7 +26,6 @@ ENDED_KEPT: Final = 128
 _ANSWERS_KEPT: Final = 5_000
 """The same of the answers that a trace's calls had."""
 _NUMBERS_KEPT: Final = 256
-_USUAL_KEPT: Final = 256
 _ALIKE_KEPT: Final = 16
 _SCOPES_KEPT: Final = 100
 _SEVERAL: Final = "several, and no scope is called so"
@@ -122,8 +121,8 @@ class Trace:
     """What the spans of one trace in this process have in common."""
 
     __slots__ = (
-        "_answers", "_calls", "_latest", "_older_answers", "_older_calls", "_older_ended",
-        "_usual",        "ended", "epoch", "gone", "key", "open", "root", "roots", "scope", "scopes",
+        "_answers", "_calls", "_older_answers", "_older_calls", "_older_ended",
+        "ended", "epoch", "gone", "key", "latest", "open", "root", "roots", "scope", "scopes",
     )  # fmt: skip
 
     def __init__(self, key: int, epoch: int) -> None:
@@ -140,15 +139,14 @@ class Trace:
         self.ended: dict[int, Node | None] = {}
         """The spans above those that have ended, for children of these that are still to come."""
         self._older_ended: dict[int, Node | None] = {}
-        self._answers: dict[str, Ended | tuple[Run, int]] = {}
-        self._older_answers: dict[str, Ended | tuple[Run, int]] = {}
+        self._answers: dict[str, Ended | Record] = {}
+        self._older_answers: dict[str, Ended | Record] = {}
         self._calls: dict[Numbers, Ended | deque[Ended]] = {}
         self._older_calls: dict[Numbers, Ended | deque[Ended]] = {}
-        self._latest: deque[Run] = deque()
+        self.latest: list[Record] = []
         """The latest usual calls, which nobody has asked for yet; then they are in the two above."""
         self.scopes: set[str] = set()
         """The instrumentation scopes that have told of calls."""
-        self._usual = 0
         self.scope = ""
         """The only one of them; empty: none has yet."""
 
@@ -180,7 +178,7 @@ class Trace:
         self.ended, self._older_ended = {}, {}
         self._answers, self._older_answers = {}, {}
         self._calls, self._older_calls = {}, {}
-        self._latest.clear()
+        self.latest.clear()
 
     def knows(self, answer: str) -> bool:
         """Return whether something has been counted of an answer."""
@@ -196,7 +194,7 @@ class Trace:
 
     def alike(self, numbers: Numbers) -> Iterator[Ended]:
         """Yield the latest calls that used just as much."""
-        if self._latest:
+        if self.latest:
             self._unfold()
         for calls in (self._calls, self._older_calls):
             same = calls.get(numbers)
@@ -218,29 +216,17 @@ class Trace:
             self.scopes.add(scope)
             self.scope = scope if len(self.scopes) == 1 else _SEVERAL
 
-    def remember(self, run: Run) -> None:
-        """Remember usual calls, of the only scope that tells of any here."""
-        latest = self._latest
-        latest.append(run)
-        self._usual += len(run.numbers)
-        while self._usual > _USUAL_KEPT and len(latest) > 1:
-            self._usual -= len(latest.popleft().numbers)
-
     def _unfold(self) -> None:
         """Make what has been remembered of usual calls what others are compared with."""
-        made: dict[tuple[int, int], Ended] = {}
-        for run in self._latest:
-            for place in range(len(run.numbers)):
-                made[id(run), place] = one = run.counted(place)
-                self._keep(one, (one.total.get(u.INPUT, 0), one.total.get(u.OUTPUT, 0)))
+        made: dict[int, Ended] = {}
+        for record in self.latest:
+            made[id(record)] = one = record[0].counted(record)
+            self._keep(one, (one.total.get(u.INPUT, 0), one.total.get(u.OUTPUT, 0)))
         for answers in (self._older_answers, self._answers):
             for answer, known in answers.items():
-                if known.__class__ is tuple:
-                    run, place = known
-                    answers[answer] = found = made.get((id(run), place)) or run.counted(place)
-                    found.answer = answer
-        self._latest.clear()
-        self._usual = 0
+                if isinstance(known, tuple):
+                    answers[answer] = made.get(id(known)) or known[0].counted(known)
+        self.latest.clear()
 
     def _keep(self, call: Ended, numbers: Numbers) -> None:
         same = self._calls.get(numbers)
@@ -258,7 +244,7 @@ class Trace:
         if call.answer is not None:
             self.name(call.answer, call)
 
-    def name(self, answer: str, call: Ended | tuple[Run, int]) -> None:
+    def name(self, answer: str, call: Ended | Record) -> None:
         """Remember a call by the id of its answer."""
         self._answers[answer] = call
         if len(self._answers) > _ANSWERS_KEPT:

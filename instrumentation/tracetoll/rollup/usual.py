@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tracetoll.dialects.reader import CALLS
 from tracetoll.dialects.words import NAMES_OF_CALLS, OURS
 from tracetoll.rollup import totals
-from tracetoll.rollup.runs import Run, Usual
+from tracetoll.rollup.calls import Usual
 from tracetoll.rollup.spans import REMOTE_MARK, fields_of
 from tracetoll.rollup.state import ENDED_KEPT
 from tracetoll.usage import NANO
@@ -36,6 +36,8 @@ _ERROR: Final = StatusCode.ERROR
 _INTERNAL: Final = SpanKind.INTERNAL
 _SAID_KEPT: Final = 200
 _LARGEST_COST: Final = 1e9
+_KEPT: Final = 256
+"""How many usual calls of a trace are remembered at least, and half of how many at most."""
 _LARGEST: Final = 10**9
 """Smaller numbers are compared faster; a larger one is no usual call's."""
 _SPECIAL: Final = frozenset({a.ERROR_TYPE, a.CALL_OUTCOME, a.USAGE_SOURCE, REMOTE_MARK})
@@ -59,10 +61,11 @@ class UsualCalls:
         self._telling = reader.telling
         self._telling_more = (reader.telling | reader.answers | _SPECIAL) - {a.GEN_AI_OPERATION_NAME}
         self._watch = watch
-        self._run: Run | None = None
-        """What is still to be added up."""
         self._up: Node | None = None
-        """Of calls below this span."""
+        """The span below which calls are still to be added up."""
+        self._usual = Usual("")
+        self._run: list[tuple[int, ...]] = []
+        """What they have in common, and the numbers of each."""
         self._until = math.inf
         """Until when the prices hold, by the monotonic clock."""
 
@@ -128,36 +131,38 @@ class UsualCalls:
         answer = None if usual.answer is None else fields[usual.answer]
         if numbers is None or (answer is not None and (answer.__class__ is not str or trace.knows(answer))):
             return False
-        run = self._run
-        if run is None or run.where is not up or run.usual is not usual:
+        if self._up is not up or self._usual is not usual:
             self.finish()
-            self._run = run = Run(usual, up)
-            self._up = up
+            self._up, self._usual = up, usual
             trace.told_by(scope.name)
+        self._run.append(numbers)
+        record = (usual, numbers, answer, span._start_time or 0, span._end_time or 0, up)  # noqa: SLF001
+        latest = trace.latest
+        latest.append(record)
+        if len(latest) >= 2 * _KEPT:
+            del latest[:_KEPT]
         if answer is not None:
-            trace.name(answer, (run, len(run.numbers)))
-        run.numbers.append(numbers)
-        run.times.append((span._start_time or 0, span._end_time or 0))  # noqa: SLF001
+            trace.name(answer, record)
         node.done = True
         up.open -= 1
         return True
 
     def finish(self) -> None:
         """Add up the calls that are still to be."""
-        run = self._run
-        if run is not None:
-            self._up = self._run = None
-            up = run.where
-            up.trace.remember(run)
-            if len(up.trace.ended) > ENDED_KEPT:
-                up.trace.turn()
-            total = run.usual.total(run.numbers)
-            if up.below is None:
-                up.below = total
-                if not up.watched:
-                    self._watch(up)
-            else:
-                totals.add(up.below, total)
+        up = self._up
+        if up is None:
+            return
+        total = self._usual.total(self._run)
+        self._up = None
+        self._run.clear()
+        if len(up.trace.ended) > ENDED_KEPT:
+            up.trace.turn()
+        if up.below is not None:
+            totals.add(up.below, total)
+        else:
+            up.below = total
+            if not up.watched:
+                self._watch(up)
 
     def _look(self, shape: Shape, scope: str, fields: Fields) -> Usual:
         """Find out what is to be known of spans like this one."""

@@ -1,4 +1,4 @@
-"""Runs: calls that say nothing unusual, told of in the same way, that end one after the other below the same span."""
+"""What calls have in common that say nothing unusual, and what is remembered of each."""
 
 from __future__ import annotations
 
@@ -49,24 +49,15 @@ class Usual:
             sums = (*sums[:-1], sums[-1] * FEMTO_PER_NANO)
         return dict(zip(self.names, (*sums, number, number, number)))  # noqa: B905  # what counts calls comes last
 
-
-class Run:
-    """Usual calls below one span that ended one after the other."""
-
-    __slots__ = ("numbers", "times", "usual", "where")
-
-    def __init__(self, usual: Usual, where: Node) -> None:
-        self.usual = usual
-        self.where = where
-        self.numbers: list[tuple[int, ...]] = []
-        self.times: list[tuple[int, int]] = []
-        """When each of the calls began and ended."""
-
-    def counted(self, place: int) -> Ended:
-        """Return what is to be known of one of the calls."""
-        usual = self.usual
-        found = Ended(usual.kind, usual.trust)
-        found.total = usual.total(self.numbers[place : place + 1])
-        found.scope, found.where = usual.scope, self.where
-        found.started_ns, found.ended_ns = self.times[place]
+    def counted(self, record: Record) -> Ended:
+        """Return what is to be known of such a call that was counted."""
+        _, numbers, answer, begun, over, where = record
+        found = Ended(self.kind, self.trust)
+        found.total = self.total((numbers,))
+        found.scope, found.answer, found.where = self.scope, answer, where
+        found.started_ns, found.ended_ns = begun, over
         return found
+
+
+Record = tuple[Usual, tuple[int, ...], "str | None", int, int, "Node"]
+"""A usual call that was counted: its numbers, its answer, when it began and ended, and the span that it is below."""
