@@ -142,7 +142,7 @@ class Adder:
                     raise
 
     def _forget_dropped(self, trace: Trace) -> None:
-        for node in list(trace.open.values()):
+        for node in trace.open.copy().values():
             if node() is None and trace.open.pop(node.key, None) is not None:
                 self._apply(node, LOST)
 

@@ -73,7 +73,7 @@ class UsualCalls:
         """Look at prices anew where they are old."""
         if time.monotonic() >= self._until:
             self._until = math.inf
-            for shape in list(self._shapes.values()):
+            for shape in self._shapes.copy().values():
                 shape.usual.clear()
 
     def add(self, node: Node, span: ReadableSpan) -> bool:  # noqa: C901  # in parts it takes half as long again
