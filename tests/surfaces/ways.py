@@ -80,6 +80,8 @@ class Sdk:
     """What is told of an error in a stream, if not the same."""
     retrying: Mapping[str, Any] | None = None
     """Options of a client that asks three times; None if the SDK never asks again."""
+    retrying_async: bool = True
+    """Whether an asynchronous client with these asks again too."""
     ways: tuple[How, ...] = ("whole", "stream")
     synchronous: bool = True
     asynchronous: bool = True
@@ -575,6 +577,12 @@ class Case:
         if self.surface.of.invents:
             seen.told = without(seen.told, self.surface.of.invents)
         return seen
+
+    @property
+    def retries(self) -> bool:
+        """Whether its client can be told to ask again."""
+        sdk = self.surface.of
+        return sdk.retrying is not None and (sdk.retrying_async or not self.asynchronous)
 
     @property
     def missing(self) -> str | None:
