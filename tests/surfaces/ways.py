@@ -123,7 +123,10 @@ class Sdk:
     warns: tuple[str, ...] = ()
     """Filters for warnings that it gives with or without us."""
     apart: bool = False
-    """It cannot be installed beside the others, or takes long to import: `make test-apart` runs its tests."""
+    """It cannot be installed beside the others, or takes long to import: `make test-apart` runs its tests, or, where it
+    is a version that is early, `make test-early`."""
+    tests: str = ""
+    """The file with its own tests, if not `test_` and its name."""
 
     @property
     def installed(self) -> bool:

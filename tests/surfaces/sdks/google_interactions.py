@@ -1,4 +1,7 @@
-"""The interactions of google-genai 1, 2 and 3."""
+"""The interactions of google-genai 2 and 3.
+
+Those of 1 name their user agent twice in a request, which the local provider's own HTTP server refuses.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from tracetoll.local_provider import Reply
 SDK = replace(
     GEMINI,
     name="google_interactions",
+    module="google.genai._gaos",
     patched=(),
     ways=("whole", "stream", "raw", "raw stream"),
     error="builtins:Exception",  # the class has moved between versions
