@@ -47,4 +47,3 @@ ONE: Final = Waist(
 )
 
 SEAMS: Final = (SDK, ONE)
-NOTES: Final = ("1.6 was tried with recorded traffic only.",)
