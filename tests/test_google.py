@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from surfaces import QUESTION, SDKS, client
+from surfaces import QUESTION, client
 
 from tracetoll.local_provider import Reply
 
@@ -109,7 +109,6 @@ def test_the_answers_of_a_batch_count_once(provider: LocalProvider, instrumented
     )
 
 
-@pytest.mark.skipif(not SDKS["google_interactions"].installed, reason="this google-genai has other interactions")
 def test_an_interaction_in_the_background_counts_when_it_is_done(
     provider: LocalProvider, instrumented: Telemetry
 ) -> None:

@@ -94,4 +94,3 @@ LIVE_SESSIONS: Final = Observed(
 )
 
 SEAMS: Final = (API, INTERACTIONS, OLDER_INTERACTIONS, LIVE_SESSIONS)
-NOTES: Final = ("The interactions of 1.75 were tried by hand, whole and streamed, and are in no test.",)
