@@ -25,13 +25,13 @@ in = @set -eu; python="$$($(PYTHON) tools/environment.py $(1))"; bin="$$(dirname
 # Builds the environments of tests/beside.
 beside = for name in beside-current beside-older; do $(PYTHON) tools/environment.py "$$name" >/dev/null; done
 
-.PHONY: help demo test test-newest test-middle test-oldest test-apart test-beside test-ops side-by-side lint format bench \
+.PHONY: help demo test test-newest test-middle test-oldest test-early test-apart test-beside test-ops side-by-side lint format bench \
 	semconv providers build collector jaeger stack
 
 help:
 	@echo "make demo     an agent against the local provider, its trace as a tree; ARGS='--width 100'"
-	@echo "make test     lint, then the tests against the newest, a middle and the oldest provider SDKs, some apart, beside"
-	@echo "              others, and with a real collector, Jaeger and Prometheus where they can be had"
+	@echo "make test     lint, then the tests against the newest, a middle and the oldest provider SDKs, some early or"
+	@echo "              apart, beside others, and with a real collector, Jaeger and Prometheus where they can be had"
 	@echo "make stack    collector, Jaeger and Prometheus on this machine, until Ctrl-C; ARGS=--demo sends the demo through"
 	@echo "make collector, make jaeger   build them with Go, once for this machine"
 	@echo "make lint     ruff, mypy --strict, import direction, generated files"
@@ -45,13 +45,16 @@ help:
 demo:
 	$(call in,newest) "$$bin/tracetoll" demo $(ARGS)
 
-test: lint test-newest test-middle test-oldest test-apart test-beside test-ops
+test: lint test-newest test-middle test-oldest test-early test-apart test-beside test-ops
 
 test-newest:
 	$(call in,newest) echo "== tests, newest SDKs"; "$$python" $(PYTEST) --ignore tests/beside --ignore tests/ops $(ARGS)
 
 test-middle test-oldest: test-%:
 	$(call in,$*) echo "== tests, $* SDKs"; "$$python" $(PYTEST) $(ARGS) $(TESTS_$*)
+
+test-early:
+	$(call in,early) echo "== tests, early SDKs"; "$$python" $(PYTEST) --apart tidy $(ARGS) $(SDK_TESTS)
 
 # 5 is pytest's word for no tests.
 test-apart:

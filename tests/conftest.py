@@ -67,7 +67,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.filterwarnings(warning))
     wanted = config.getoption("--apart")
     if wanted is not None:
-        items[:] = [item for item in items if _apart(item, untidy=wanted == "untidy")]
+        sdks = [sdk for sdk in SDKS.values() if sdk.apart and sdk.untidy is (wanted == "untidy") and sdk.installed]
+        items[:] = [item for item in items if any(_is_of(sdk, item) for sdk in sdks)]
     if wanted == "untidy":
         for item in items:
             item.add_marker(pytest.mark.filterwarnings("ignore:(?i)unclosed :ResourceWarning"))
@@ -86,19 +87,14 @@ def collect_garbage() -> None:
     gc.freeze()
 
 
-def _apart(item: pytest.Item, *, untidy: bool) -> bool:
-    """Return whether a test is of such an SDK: of a case, of a function that is patched, or of its own file."""
+def _is_of(sdk: Sdk, item: pytest.Item) -> bool:
+    """Return whether a test is of an SDK: of a case, of a function that is patched, or of its own file."""
     given = item.callspec.params if hasattr(item, "callspec") else {}
     case, where = given.get("case"), given.get("where")
-    return any(
-        sdk.apart
-        and sdk.untidy is untidy
-        and (
-            where in sdk.patched
-            or (case is not None and case.surface.of is sdk)
-            or item.path.stem == f"test_{sdk.name}"
-        )
-        for sdk in SDKS.values()
+    return (
+        where in sdk.patched
+        or (case is not None and case.surface.of is sdk)
+        or item.path.stem == (sdk.tests or f"test_{sdk.name}")
     )
 
 

@@ -264,10 +264,10 @@ def test_what_goes_through_extra_body_was_asked_too(
     assert (0.25, 50) == (told.get("gen_ai.request.temperature"), told["gen_ai.request.max_tokens"])
 
 
-RETRYING = [one for one in (CHAT, EMBEDDINGS, CLAUDE, *OTHERS) if one.of.retrying is not None]
+RETRYING = [one for one in cases((CHAT, EMBEDDINGS, CLAUDE, *OTHERS), both("whole")) if one.values[0].retries]
 
 
-@pytest.mark.parametrize("case", cases(RETRYING, both("whole")))
+@pytest.mark.parametrize("case", RETRYING)
 def test_all_attempts_are_one_call(case: Case, provider: LocalProvider, instrumented: Telemetry) -> None:
     soon = {"retry-after-ms": "1"}
     provider.enqueue(Reply(500, json={}, headers=soon), Reply(429, json={}, headers=soon))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "providers.md"
 SECTION = re.compile(r"(<!-- generated -->\n).*?(<!-- /generated -->)", re.DOTALL)
-ENVIRONMENTS = ("oldest", "middle", "newest", "apart")
+ENVIRONMENTS = ("early", "oldest", "middle", "newest", "apart")
 
 # How the counts are told on the page, where that is not their name; those with one word share a column's cell.
 SHORT = {
@@ -125,14 +125,19 @@ def _told(surface: Surface) -> tuple[str, ...]:
 
 
 def versions(sdk: Sdk) -> str:
-    """Return which versions of an SDK the test environments pin."""
+    """Return which versions of an SDK the test environments pin, the oldest first."""
     pinned = []
     for name in ENVIRONMENTS:
         path = ROOT / "constraints" / f"{name}.txt"
         found = re.search(rf"(?mi)^{re.escape(sdk.distribution)}==(\S+)", path.read_text()) if path.exists() else None
-        if found is not None and tuple(map(int, re.findall(r"\d+", found[1])[:3])) >= sdk.oldest:
+        if found is not None and numbers(found[1]) >= sdk.oldest:
             pinned.append(found[1])
-    return ", ".join(dict.fromkeys(pinned))
+    return ", ".join(sorted(dict.fromkeys(pinned), key=numbers))
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return a version as numbers, to be compared."""
+    return tuple(map(int, re.findall(r"\d+", version)[:3]))
 
 
 def _tested(sdk: Sdk) -> str:

@@ -87,7 +87,9 @@ def _first(call: Call, result: Any, waist: Waist) -> Any:
     """Take the first part of a tuple, whose events the SDK wraps: a tap ends with its call at once if forgotten."""
     first, *others = result
     if call.streaming and hasattr(first, "__anext__"):
-        return (AsyncTap(first, call, waist.event), *others)
+        tap = AsyncTap(first, call, waist.event)
+        tap.forgotten = "closed"  # it goes away with the SDK's generator, which is closed, or was never begun
+        return (tap, *others)
     return (_answer(call, first, waist), *others)
 
 

@@ -17,7 +17,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from tracetoll.call import Call, current_call
 from tracetoll.errors import LimitExceeded
-from tracetoll.reading import get
+from tracetoll.reading import get, with_changes
 from tracetoll.responses import read_body, watch
 from tracetoll.routes import Routes
 from tracetoll.safety import contained, fault
@@ -179,9 +179,10 @@ class StainlessSeam:
         changed = copy.copy(options)
         extra = get(options, "extra_json")
         body = options.json_data if isinstance(options.json_data, Mapping) else {}
-        changed.json_data = {**body, **changes}
+        changed.json_data = with_changes(body, changes)
         if extra:  # it would win over the body
-            changed.extra_json = {**extra, **{name: changes[name] for name in changes if name in extra}}
+            inside = {name: value for name, value in changes.items() if name.partition(".")[0] in extra}
+            changed.extra_json = with_changes(extra, inside)
         return changed
 
     def _target(self, client: Any) -> Target:

@@ -80,6 +80,8 @@ class Sdk:
     """What is told of an error in a stream, if not the same."""
     retrying: Mapping[str, Any] | None = None
     """Options of a client that asks three times; None if the SDK never asks again."""
+    retrying_async: bool = True
+    """Whether an asynchronous client with these asks again too."""
     ways: tuple[How, ...] = ("whole", "stream")
     synchronous: bool = True
     asynchronous: bool = True
@@ -121,7 +123,10 @@ class Sdk:
     warns: tuple[str, ...] = ()
     """Filters for warnings that it gives with or without us."""
     apart: bool = False
-    """It cannot be installed beside the others, or takes long to import: `make test-apart` runs its tests."""
+    """It cannot be installed beside the others, or takes long to import: `make test-apart` runs its tests, or, where it
+    is a version that is early, `make test-early`."""
+    tests: str = ""
+    """The file with its own tests, if not `test_` and its name."""
 
     @property
     def installed(self) -> bool:
@@ -575,6 +580,12 @@ class Case:
         if self.surface.of.invents:
             seen.told = without(seen.told, self.surface.of.invents)
         return seen
+
+    @property
+    def retries(self) -> bool:
+        """Whether its client can be told to ask again."""
+        sdk = self.surface.of
+        return sdk.retrying is not None and (sdk.retrying_async or not self.asynchronous)
 
     @property
     def missing(self) -> str | None:

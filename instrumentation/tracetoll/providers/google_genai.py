@@ -94,4 +94,3 @@ LIVE_SESSIONS: Final = Observed(
 )
 
 SEAMS: Final = (API, INTERACTIONS, OLDER_INTERACTIONS, LIVE_SESSIONS)
-NOTES: Final = ("1.75 was tried with recorded traffic only, and its interactions were not.",)

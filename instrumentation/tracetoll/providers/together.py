@@ -37,14 +37,13 @@ ONE: Final = Waist(
     body=Body(at=("options", "params")),
     base_url=("self", "api_base"),
     event=at("data"),
-    headers=("_headers",),
     responses=(
-        Response(function=Function(at=REQUESTOR + "request_raw")),
-        Response(function=Function(at=REQUESTOR + "arequest_raw", asynchronous=True)),
+        Response(function=Function(at=REQUESTOR + "request_raw"), headers=True),
+        Response(function=Function(at=REQUESTOR + "arequest_raw", asynchronous=True), headers=True),
     ),
+    attempts=(Function(at=REQUESTOR + "_prepare_request_raw"),),
     error_codes=paths("api_response.code", "api_response.type_", "http_status"),
     surfaces=SURFACES,
 )
 
 SEAMS: Final = (SDK, ONE)
-NOTES: Final = ("1.6 was tried with recorded traffic only.",)

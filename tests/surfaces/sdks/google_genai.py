@@ -6,7 +6,7 @@ import importlib
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from surfaces.ways import LONG, QUESTION, Sdk, Surface, tells_error
+from surfaces.ways import LONG, QUESTION, Sdk, Surface, major, tells_error
 from tracetoll.local_provider import Reply
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ async def _entered_async(plain: Any) -> AsyncIterator[Any]:
         await plain.aio.aclose()
 
 
+EARLY = major("google-genai") == 1
 CLIENT = "google.genai._api_client:BaseApiClient."
 SDK = Sdk(
     name="google_genai",
@@ -68,6 +69,8 @@ SDK = Sdk(
     lazy_streams=True,
     abandoned="closed",
     belongs_to="reading",
+    apart=EARLY,
+    tests="test_google",
 )
 CONFIG = {
     "system_instruction": LONG,

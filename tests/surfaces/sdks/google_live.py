@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from surfaces.sdks.google_genai import EARLY
 from surfaces.sockets import Sockets
 from surfaces.ways import QUESTION, Sdk, Surface
 
@@ -47,6 +48,7 @@ SDK = Sdk(
     answer_model=None,
     request_id=(),
     tells_host=False,
+    apart=EARLY,
 )
 TURN = Surface(
     sdk="google_live",
