@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
 import importlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from surfaces import MESSAGES, Case, both, cases, each, inside, run
+from surfaces import MESSAGES, Case, both, cases, client, each, inside, run
 from surfaces.sdks.mistral import CHAT, CONVERSATION, HOME
 from surfaces.ways import major
 
@@ -94,3 +97,22 @@ def test_the_type_of_an_error_is_told(case: Case, provider: LocalProvider, instr
         case.ask(provider.url)
 
     assert ["401", "422", "invalid_model"] == [(span.attributes or {})["error.type"] for span in instrumented.spans]
+
+
+def test_an_asynchronous_stream_that_is_dropped_ends_its_span_at_once(
+    provider: LocalProvider, instrumented: Telemetry
+) -> None:
+    provider.on("", lambda received: replace(provider.built_in(received), event_delay_s=0.001))
+
+    async def drop() -> int:
+        async with client("mistral", provider.url, asynchronous=True) as of:
+            stream = await of.chat.stream_async(model="mistral-small-latest", messages=MESSAGES)
+            await anext(stream)
+            del stream
+            gc.collect()
+            for _ in range(3):  # turns of the event loop
+                await asyncio.sleep(0)
+            return len(instrumented.spans)
+
+    assert 1 == asyncio.run(drop())
+    assert "abandoned" == instrumented.told()["tracetoll.call.outcome"]

@@ -16,7 +16,7 @@ from tracetoll.bodies import Parameters, dig_any
 from tracetoll.call import current_call
 from tracetoll.callers import caller, carrying, handing_on
 from tracetoll.errors import LimitExceeded
-from tracetoll.held import holding
+from tracetoll.held import holding, reading
 from tracetoll.own_streams import METHODS, provider_said
 from tracetoll.quiet import QuietTracer
 from tracetoll.reading import dig, get, text
@@ -67,6 +67,7 @@ class WaistSeam:
             yield from ((f"{stream}.{name}", wrap) for name, wrap in METHODS.items())
         yield from ((place, self._wrap_said) for place in waist.said)
         yield from ((held.at, functools.partial(holding, switch=self.switch)) for held in waist.held)
+        yield from ((place, functools.partial(reading, switch=self.switch)) for place in waist.readers)
         for response in waist.responses:
             yield response.function.at, functools.partial(self._wrap_response, response)
         if waist.tap is not None:

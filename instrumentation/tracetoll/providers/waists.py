@@ -209,6 +209,8 @@ class Waist:
     attempts: tuple[Function, ...] = ()
     local: Asks | None = None
     handed: Handed | None = None
+    readers: tuple[str, ...] = ()
+    """Asynchronous generator functions ("module:function") that read the HTTP response which they are given first."""
     elsewhere: tuple[str, ...] = ()
     """Functions ("module:function") that have a coroutine function, their first argument, run in another thread."""
 
