@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import importlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -109,10 +108,7 @@ def test_an_asynchronous_stream_that_is_dropped_ends_its_span_at_once(
             stream = await of.chat.stream_async(model="mistral-small-latest", messages=MESSAGES)
             await anext(stream)
             del stream
-            gc.collect()
-            for _ in range(3):  # turns of the event loop
-                await asyncio.sleep(0)
-            return len(instrumented.spans)
+            return len(instrumented.spans)  # no turn of the event loop later
 
     assert 1 == asyncio.run(drop())
     assert "abandoned" == instrumented.told()["tracetoll.call.outcome"]

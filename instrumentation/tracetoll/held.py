@@ -1,8 +1,8 @@
 """Streams that an SDK reads inside of asynchronous generators of its own: whoever leaves those ends the call.
 
 An asynchronous generator that is dropped waits for the event loop to close it, each one inside of it waits again,
-and nothing says that the loop goes on for so long. So the outermost one, which the application or a stream that it has
-holds, is ours.
+and nothing says that the loop goes on for so long. So the outermost one, which the application holds, is ours, or
+tells us when it goes away.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import functools
 from contextvars import ContextVar
 from types import AsyncGeneratorType
 from typing import TYPE_CHECKING, Any, Final
+from weakref import finalize
 
 from tracetoll.responses import Watcher
 
@@ -53,28 +54,20 @@ def holding(original: Callable[..., Any], switch: Switch) -> Callable[..., Any]:
 
 
 def reading(original: Callable[..., AsyncGenerator[Any, Any]], switch: Switch) -> Callable[..., Any]:
-    """Return the wrapper of an asynchronous generator function that reads the HTTP response which it is given first."""
+    """Return the wrapper of an asynchronous generator function that reads the HTTP response which it is given first.
+
+    When the generator goes away, so does whoever reads the response: its call ends then, and waits for no event loop.
+    """
 
     @functools.wraps(original)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        inner = original(*args, **kwargs)
+        made = original(*args, **kwargs)
         watcher = getattr(args[0], "stream", None) if args and switch.on else None
-        if not isinstance(watcher, Watcher) or not isinstance(inner, AsyncGeneratorType):
-            return inner
-        ours: Any = _read(inner, watcher)
-        ours.__name__, ours.__qualname__ = inner.__name__, inner.__qualname__
-        return ours
+        if isinstance(watcher, Watcher):
+            finalize(made, watcher.closed, "abandoned").atexit = False
+        return made
 
     return wrapper
-
-
-async def _read(inner: AsyncGenerator[Any, Any], watcher: Watcher) -> AsyncGenerator[Any, Any]:
-    try:
-        async for event in inner:
-            yield event
-    finally:
-        watcher.left()
-        await inner.aclose()
 
 
 async def _held(inner: AsyncGenerator[Any, Any], calls: list[Call]) -> AsyncGenerator[Any, Any]:

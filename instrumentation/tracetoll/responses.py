@@ -281,10 +281,6 @@ class Watcher:
         self.closed(_how())  # first: an event loop that is about to end may never come back from the next line
         await self._inner.aclose()
 
-    def left(self) -> None:
-        """Tell that whoever reads the response reads no more of it."""
-        self.closed(_how())
-
     def closed(self, how: Literal["closed", "abandoned"]) -> None:
         """Tell that nobody is going to read on."""
         if self._received is not None:

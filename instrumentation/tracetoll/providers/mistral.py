@@ -95,7 +95,7 @@ API: Final = Waist(
         for name, waits in (("do_request", False), ("do_request_async", True))
     ),
     attempts=tuple(Function(at=f"{sdk}._hooks.sdkhooks:SDKHooks.before_request") for sdk in (*SDKS, *CLIENTS)),
-    readers=tuple(f"{sdk}.utils.eventstreaming:stream_events_async" for sdk in SDKS),
+    readers=tuple(f"{sdk}.utils.eventstreaming:stream_events_async" for sdk in (*SDKS, *CLIENTS)),
     key=paths("request.method", "request.url"),
     body=Body(at=("request",), form="request"),
     base_url=("request", "url"),
