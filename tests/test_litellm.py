@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from surfaces import MESSAGES, each, run, settled
+from surfaces import MESSAGES, SDKS, each, run, settled
 
 from tracetoll import Limit, LimitExceeded, agent, attribution, limits
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 litellm: Any = pytest.importorskip("litellm")
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:Items? .* on TypedDict class:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning"),
+    *map(pytest.mark.filterwarnings, SDKS["litellm"].warns),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # by what its proxy imports
 ]
 

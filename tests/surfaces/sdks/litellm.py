@@ -79,6 +79,9 @@ SDK = Sdk(
     warns=(
         "ignore:Items? .* on TypedDict class:UserWarning",  # by pydantic
         "ignore:Pydantic serializer warnings:UserWarning",
+        # Its worker takes what it has not logged yet from one event loop to the next, where that one is closed too.
+        "ignore:coroutine 'LoggingWorker:RuntimeWarning",
+        "ignore:Exception ignored in. <coroutine object LoggingWorker:pytest.PytestUnraisableExceptionWarning",
     ),
     apart=True,
 )
