@@ -36,7 +36,7 @@ _ERROR: Final = StatusCode.ERROR
 _INTERNAL: Final = SpanKind.INTERNAL
 _SAID_KEPT: Final = 200
 _LARGEST_COST: Final = 1e9
-_KEPT: Final = 256
+_KEPT: Final = 64
 """How many usual calls of a trace are remembered at least, and half of how many at most."""
 _LARGEST: Final = 10**9
 """Smaller numbers are compared faster; a larger one is no usual call's."""
