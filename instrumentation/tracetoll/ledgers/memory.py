@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from tracetoll.forks import call_in_child
-from tracetoll.ledgers.protocol import Balance, Granted, Refused
-from tracetoll.limits.windows import BUCKETS, Calendar, Rolling
+from tracetoll.ledgers.accounts import NEVER, Account, Held
+from tracetoll.ledgers.protocol import Balance, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from tracetoll.ledgers.protocol import Line, Output, Reservation, Rule
-    from tracetoll.limits.windows import Period
+    from tracetoll.ledgers.accounts import Found
+    from tracetoll.ledgers.protocol import Granted, Line, Output, Reservation, Rule
+    from tracetoll.limits.windows import Calendar, Period
 
 ACCOUNTS_KEPT: Final = 50_000
 """How many accounts are kept at least, and half of how many at most, of limits with no end of subjects."""
 _LATE_KEPT: Final = 10_000
 _TRIES: Final = 200
-_NO_END: Final = float("inf")
 _new_tuple: Final = tuple.__new__
 
 
@@ -37,47 +36,6 @@ def _contend(lock: threading.Lock) -> None:
         if lock.acquire(blocking=False):
             return
     lock.acquire()
-
-
-class Account:
-    """One limit's counter for one subject. Only touched under the ledger's lock."""
-
-    __slots__ = ("buckets", "ends", "full", "key", "reserved", "rule", "spent", "started")
-
-    def __init__(self, key: str, rule: Rule) -> None:
-        self.key = key
-        self.rule = rule
-        self.spent = 0
-        self.reserved = 0
-        self.started = 0.0
-        """When the account's calendar period started; a reservation of another period is not this one's."""
-        self.ends = _NO_END
-        """When the calendar period ends, by the wall clock; when the oldest bucket leaves, by the monotonic one."""
-        self.buckets: deque[list[float]] | None = None
-        """[when the bucket leaves the window, what was spent in it]; None: not a rolling window."""
-        self.full = 0.0
-        """Until when what is spent goes into the newest bucket, by the monotonic clock."""
-
-
-class Held(Granted):
-    """A reservation that runs."""
-
-    __slots__ = ("expires", "lines", "parts")
-
-    def __init__(
-        self,
-        made: int,
-        output: int,
-        lines: Sequence[Line],
-        parts: list[tuple[Account, float, int]],
-        expires: float,
-    ) -> None:
-        self.id = made
-        self.output = output
-        self.lines = lines
-        self.parts = parts
-        """(account, the start of its period, what is reserved) per line."""
-        self.expires = expires
 
 
 class MemoryLedger:
@@ -106,7 +64,7 @@ class MemoryLedger:
         self._periods: dict[Calendar, Period] = {}
         self._held: dict[int, Held] = {}
         self._late: dict[int, Held] = {}
-        self._next_expiry = _NO_END
+        self._next_expiry = NEVER
 
     def _after_fork(self) -> None:
         # What runs in the parent settles there. What was spent is known here too.
@@ -123,7 +81,8 @@ class MemoryLedger:
         """Take every line, or none."""
         now, wall = self._ticks(), self._wall()
         wanted = output.wanted
-        parts: list[tuple[Account, float, int]] = []
+        found: list[Found] = []
+        needs: list[int] = []
         lock = self._lock
         if not lock.acquire(blocking=False):
             _contend(lock)
@@ -142,10 +101,9 @@ class MemoryLedger:
                 bound = rule.bound
                 if bound is not None and account.spent + account.reserved + need > bound:
                     return self._squeeze(lines, output, lease_s, now)
-                parts.append((account, account.started, need))
-            for account, _, need in parts:
-                account.reserved += need
-            return self._held_now(lines, parts, wanted, now + lease_s)
+                found.append((account, account.started))
+                needs.append(need)
+            return self._held_now(lines, found, needs, wanted, now + lease_s)
         finally:
             lock.release()
 
@@ -154,10 +112,10 @@ class MemoryLedger:
         with self._lock:
             now = self._now()
             held = self._held.get(reservation)  # type: ignore[arg-type]  # ids are as we gave them
-            if held is None:
+            if held is None or not held.lines:
                 return False
             more = output - held.output
-            for line, (account, started, _) in zip(held.lines, held.parts, strict=True):
+            for line, (account, started) in zip(held.lines, held.found, strict=True):
                 bound = line.rule.bound
                 if bound is None or not line.rate:
                     continue
@@ -166,8 +124,8 @@ class MemoryLedger:
                     continue
                 if account.spent + account.reserved + line.rate * more > bound:
                     return False
-            for position, (line, (account, started, amount)) in enumerate(zip(held.lines, held.parts, strict=True)):
-                held.parts[position] = (account, started, amount + line.rate * more)
+            for position, (line, (account, started)) in enumerate(zip(held.lines, held.found, strict=True)):
+                held.needs[position] += line.rate * more
                 if account.started == started:
                     account.reserved += line.rate * more
             held.output = output
@@ -196,10 +154,10 @@ class MemoryLedger:
                 held = self._late.pop(reservation, None)  # type: ignore[arg-type]  # ids are as we gave them
                 if held is None:
                     return ()
-            for (account, started, reserved), amount in zip(held.parts, amounts, strict=True):
+            for (account, started), reserved, amount in zip(held.found, held.needs, amounts, strict=True):
                 buckets = account.buckets
                 if buckets is not None and account.ends <= now:
-                    self._roll(account, now)
+                    account.roll(now)
                 before = spent = account.spent
                 if account.started == started:
                     if returned:
@@ -207,7 +165,7 @@ class MemoryLedger:
                     if amount:
                         account.spent = spent = before + amount
                         if buckets is not None:
-                            self._remember(account, amount, now)
+                            account.remember(amount, now)
                 # As Balance(...) does, in half the time: there is one per limit and call.
                 balances.append(_new_tuple(Balance, (account.key, spent, account.reserved, before, None)))
             return balances
@@ -225,9 +183,9 @@ class MemoryLedger:
                 change = max(amount, -before)
                 account.spent += change
                 if account.buckets is not None and change < 0:
-                    self._correct(account.buckets, change)
+                    account.correct(change)
                 elif account.buckets is not None and change:
-                    self._remember(account, change, now)
+                    account.remember(change, now)
                 balances.append(Balance(account.key, account.spent, account.reserved, before))
             return balances
 
@@ -247,7 +205,7 @@ class MemoryLedger:
             over = account.ends <= (wall if account.buckets is None else now)
             if over and account.buckets is not None:
                 with self._lock:
-                    self._roll(account, now)
+                    account.roll(now)
                 over = False
             spent, reserved = (0, 0) if over else (account.spent, account.reserved)
             yield account.rule, Balance(account.key, spent, reserved, spent, self._resets_at(account))
@@ -269,10 +227,13 @@ class MemoryLedger:
         return now
 
     def _held_now(
-        self, lines: Sequence[Line], parts: list[tuple[Account, float, int]], output: int, expires: float
+        self, lines: Sequence[Line], found: list[Found], needs: list[int], output: int, expires: float
     ) -> Granted:
+        for (account, _), need in zip(found, needs, strict=True):
+            account.reserved += need
         made = next(self._ids)
-        held = self._held[made] = Held(made, output, lines, parts, expires)
+        held = self._held[made] = Held(made, output, found, needs, expires)
+        held.lines = lines
         self._next_expiry = min(self._next_expiry, expires)
         return held
 
@@ -298,13 +259,9 @@ class MemoryLedger:
                 if account.spent + need > line.rule.bound:
                     hopeless.append((line, account, need))
         if not blocking:
-            parts = [
-                (account, account.started, line.fixed + line.rate * chosen)
-                for line, account in zip(lines, accounts, strict=True)
-            ]
-            for account, _, need in parts:
-                account.reserved += need
-            return self._held_now(lines, parts, chosen, now + lease_s)
+            found = [(account, account.started) for account in accounts]
+            needs = [line.fixed + line.rate * chosen for line in lines]
+            return self._held_now(lines, found, needs, chosen, now + lease_s)
         return self._refuse(blocking, hopeless, now)
 
     def _refuse(
@@ -341,7 +298,7 @@ class MemoryLedger:
             return None
         if account.buckets is None:
             # Not the guarded time: where that stands still, it takes longer.
-            return max(0.0, account.ends - self._wall()) if account.ends != _NO_END else None
+            return max(0.0, account.ends - self._wall()) if account.ends != NEVER else None
         left = account.spent
         for leaves, amount in account.buckets:
             left -= int(amount)
@@ -353,41 +310,27 @@ class MemoryLedger:
         if account.buckets is not None:
             last = account.buckets[-1][0] if account.buckets else None
             return self._wall() + last - self._ticks() if last is not None else None
-        return account.ends if account.ends != _NO_END else None
+        return account.ends if account.ends != NEVER else None
 
     def _account(self, rule: Rule, key: str, now: float) -> Account:
         """Return the account of a key, as of now."""
         account = self._young.get(key)
         if account is None:
-            account = self._old.pop(key, None) or self._blown.pop(key, None) or self._made(rule, key)
+            account = self._old.pop(key, None) or self._blown.pop(key, None) or Account(key, rule)
             self._young[key] = account
             if len(self._young) > self._turn_at:
                 self._turn(now)
         if account.rule is not rule:
-            self._adopt(account, rule)
+            account.follow(rule)
         if account.buckets is not None:
             if account.ends <= now:
-                self._roll(account, now)
+                account.roll(now)
         elif rule.period is not None:
             period = self._period(rule.period)  # type: ignore[arg-type]  # a rolling one has buckets
             if account.started != period.start:
                 account.started, account.ends = period.start, period.end
                 account.spent = account.reserved = 0
         return account
-
-    def _made(self, rule: Rule, key: str) -> Account:
-        account = Account(key, rule)
-        self._adopt(account, rule)
-        return account
-
-    @staticmethod
-    def _adopt(account: Account, rule: Rule) -> None:
-        """Let an account follow a new rule: the limit was changed while it was in use."""
-        if isinstance(rule.period, Rolling) and account.buckets is None:
-            account.buckets = deque()
-            account.ends = _NO_END
-        account.full = 0.0
-        account.rule = rule
 
     def _wall_now(self) -> float:
         self._latest = max(self._latest, self._wall())
@@ -400,43 +343,6 @@ class MemoryLedger:
             period = self._periods[calendar] = calendar.period(wall)
         return period
 
-    @staticmethod
-    def _remember(account: Account, amount: int, now: float) -> None:
-        """Put what is spent into the bucket of now."""
-        buckets = account.buckets
-        if buckets and now < account.full:
-            buckets[-1][1] += amount
-            return
-        period = account.rule.period
-        if buckets is None or not isinstance(period, Rolling):
-            return
-        length = period.seconds / BUCKETS
-        account.full = (now // length + 1) * length
-        leaves = account.full + period.seconds
-        if buckets and buckets[-1][0] >= leaves:
-            buckets[-1][1] += amount
-        else:
-            buckets.append([leaves, amount])
-        account.ends = buckets[0][0]
-
-    @staticmethod
-    def _correct(buckets: deque[list[float]], change: int) -> None:
-        """Take back what was counted too much, from the oldest buckets: what is left counts as long as it may."""
-        for bucket in buckets:
-            taken = min(bucket[1], -change)
-            bucket[1] -= taken
-            change += int(taken)
-
-    @staticmethod
-    def _roll(account: Account, now: float) -> None:
-        """Forget the buckets that have left the window."""
-        buckets = account.buckets
-        if buckets is None:
-            return
-        while buckets and buckets[0][0] <= now:
-            account.spent -= int(buckets.popleft()[1])
-        account.ends = buckets[0][0] if buckets else _NO_END
-
     def _expire(self, now: float) -> None:
         """Give back what was reserved by calls that were never heard of again."""
         for made, held in list(self._held.items()):
@@ -444,22 +350,20 @@ class MemoryLedger:
                 continue
             del self._held[made]
             self._late[made] = held  # should it settle after all, what it spent is spent
-            for account, started, reserved in held.parts:
-                if account.started == started:
-                    account.reserved -= reserved
+            held.give_back()
         while len(self._late) > _LATE_KEPT:
             del self._late[next(iter(self._late))]
-        self._next_expiry = min((held.expires for held in self._held.values()), default=_NO_END)
+        self._next_expiry = min((held.expires for held in self._held.values()), default=NEVER)
 
     def _turn(self, now: float) -> None:
         """Start a new generation, and forget what the last one did not use, where it may be forgotten."""
         wall = self._wall_now()
         left, self._old, self._young = self._old, self._young, {}
         running = (*self._held.values(), *self._late.values())
-        in_use = {id(account) for held in running for account, _, _ in held.parts}
+        in_use = {id(account) for held in running for account, _ in held.found}
         for key, account in left.items():
             if account.buckets is not None:
-                self._roll(account, now)
+                account.roll(now)
             over = account.buckets is None and account.ends <= wall
             if id(account) in in_use:
                 self._young[key] = account

@@ -1,0 +1,113 @@
+"""What a ledger in memory keeps: accounts, what is reserved on them, and where calls find theirs again.
+
+All of it is only touched under the ledger's lock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from tracetoll.ledgers.protocol import Granted
+from tracetoll.limits.windows import BUCKETS, Rolling
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracetoll.ledgers.protocol import Line, Rule
+
+NEVER: Final = float("inf")
+
+
+class Account:
+    """One limit's counter for one subject."""
+
+    __slots__ = ("buckets", "ends", "full", "key", "reserved", "rule", "spent", "started")
+
+    def __init__(self, key: str, rule: Rule) -> None:
+        self.key = key
+        self.spent = 0
+        self.reserved = 0
+        self.started = 0.0
+        """When the account's calendar period started; a reservation of another period is not this one's."""
+        self.ends = NEVER
+        """When the calendar period ends, by the wall clock; when the oldest bucket leaves, by the monotonic one."""
+        self.buckets: deque[list[float]] | None = None
+        """[when the bucket leaves the window, what was spent in it]; None: not a rolling window."""
+        self.follow(rule)
+
+    def follow(self, rule: Rule) -> None:
+        """Follow a new rule: the limit was changed while it was in use."""
+        if isinstance(rule.period, Rolling) and self.buckets is None:
+            self.buckets = deque()
+            self.ends = NEVER
+        self.full = 0.0
+        """Until when what is spent goes into the newest bucket, by the monotonic clock."""
+        self.rule = rule
+
+    def remember(self, amount: int, now: float) -> None:
+        """Put what is spent into the bucket of now."""
+        buckets = self.buckets
+        if buckets and now < self.full:
+            buckets[-1][1] += amount
+            return
+        period = self.rule.period
+        if buckets is None or not isinstance(period, Rolling):
+            return
+        length = period.seconds / BUCKETS
+        self.full = (now // length + 1) * length
+        leaves = self.full + period.seconds
+        if buckets and buckets[-1][0] >= leaves:
+            buckets[-1][1] += amount
+        else:
+            buckets.append([leaves, amount])
+        self.ends = buckets[0][0]
+
+    def correct(self, change: int) -> None:
+        """Take back what was counted too much, from the oldest buckets: what is left counts as long as it may."""
+        for bucket in self.buckets or ():
+            taken = min(bucket[1], -change)
+            bucket[1] -= taken
+            change += int(taken)
+
+    def roll(self, now: float) -> None:
+        """Forget the buckets that have left the window."""
+        buckets = self.buckets
+        if buckets is None:
+            return
+        while buckets and buckets[0][0] <= now:
+            self.spent -= int(buckets.popleft()[1])
+        self.ends = buckets[0][0] if buckets else NEVER
+
+
+Found = tuple[Account, float]
+"""An account, and when the period started that it was found in."""
+
+
+class Held(Granted):
+    """A reservation that runs."""
+
+    __slots__ = ("expires", "found", "lines", "needs")
+
+    def __init__(
+        self,
+        made: int,
+        output: int,
+        found: Sequence[Found],
+        needs: list[int],
+        expires: float,
+    ) -> None:
+        self.id = made
+        self.output = output
+        self.found = found
+        self.needs = needs
+        """What is reserved on each account."""
+        self.expires = expires
+        self.lines: Sequence[Line] = ()
+        """What it was made of; empty where the reservation will not grow."""
+
+    def give_back(self) -> None:
+        """Let go of everything that is reserved, of periods that still run."""
+        for (account, started), need in zip(self.found, self.needs, strict=True):
+            if account.started == started:
+                account.reserved -= need
