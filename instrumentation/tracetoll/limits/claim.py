@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from tracetoll.call import Call
     from tracetoll.ledgers.protocol import Line, Output
-    from tracetoll.limits.claiming import Kind, Wants
     from tracetoll.limits.estimate import Size
+    from tracetoll.limits.kinds import Kind, Wants
     from tracetoll.limits.rules import Ruled
     from tracetoll.pricing import TextRates
     from tracetoll.signals import Standing
