@@ -25,7 +25,9 @@ from limit_calls import (
     chat,
     chat_async,
 )
+from opentelemetry import context
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
+from opentelemetry.trace import set_span_in_context
 from surfaces import Case, client
 
 from tracetoll import Instrumentor, Limit, LimitExceeded, Usage, agent, attribution, limits
@@ -36,6 +38,7 @@ from tracetoll.local_provider import LocalProvider, Reply
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from opentelemetry.context import Context
     from opentelemetry.sdk.trace.sampling import Sampler
 
     from tracetoll.limits.scope import Spend
@@ -466,6 +469,28 @@ def test_without_a_trace_a_limit_per_trace_holds_for_each_call(
     (warning,) = warnings(caplog)
     assert "limit 'task'" in warning
     assert "no active trace" in warning
+
+
+def test_traces_that_take_turns_have_accounts_of_their_own(provider: LocalProvider, instrument: Instrument) -> None:
+    telemetry = instrument(limits=[Limit(3, "calls", per="trace")])
+    tracer = telemetry.tracer_provider.get_tracer("application")
+    traces = [set_span_in_context(tracer.start_span(name)) for name in ("one", "another")]
+
+    def ask_in(within: Context) -> None:
+        token = context.attach(within)
+        try:
+            chat(provider)
+        finally:
+            context.detach(token)
+
+    for _ in range(3):
+        for within in traces:
+            ask_in(within)
+
+    assert 6 == len(provider.requests)
+    for within in traces:
+        with pytest.raises(LimitExceeded):
+            ask_in(within)
 
 
 def test_without_a_trace_a_limit_per_trace_holds_for_the_block(

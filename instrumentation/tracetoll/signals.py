@@ -82,8 +82,8 @@ class Standing:
 def add_standing(ruled: Ruled, spent: int, found: dict[str, Any]) -> None:
     """Add what every span says of how a limit's account stands."""
     found.update(ruled.stands)
-    found[a.BUDGET_CONSUMED] = float(ruled.shown(spent))
-    found[a.BUDGET_UTILIZATION] = _utilization(ruled, spent)
+    found[a.BUDGET_CONSUMED] = spent / ruled.scale
+    found[a.BUDGET_UTILIZATION] = spent / ruled.whole if ruled.whole else float(bool(spent))
     if spent >= ruled.first_alarm:
         found[a.BUDGET_STATE] = _state(ruled, spent)
 

@@ -6,7 +6,7 @@ All of it is only touched under the ledger's lock.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tracetoll.ledgers.protocol import Granted
 from tracetoll.limits.windows import BUCKETS, Rolling
@@ -111,3 +111,30 @@ class Held(Granted):
         for (account, started), need in zip(self.found, self.needs, strict=True):
             if account.started == started:
                 account.reserved -= need
+
+
+class Draw(NamedTuple):
+    """What a call takes of an account, by its numbers of tokens."""
+
+    bound: float
+    """The most that spent and reserved may come to; infinity: it is only counted."""
+    per_call: int
+    per_input: int
+    per_output: int
+    unit: int
+    """Which of the amounts that a call comes to is spent of it."""
+
+
+class Joint:
+    """Accounts that calls take from together, one call after the other; found once."""
+
+    __slots__ = ("era", "found", "keys", "rules", "until")
+
+    def __init__(self, rules: Sequence[Rule], keys: Sequence[str]) -> None:
+        self.rules = rules
+        self.keys = keys
+        self.found: Sequence[Found] = ()
+        self.era: object = None
+        """Of which of the ledger's eras they are; in another one they may be others."""
+        self.until = 0.0
+        """When the first of their calendar periods ends, by the wall clock."""

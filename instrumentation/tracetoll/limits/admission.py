@@ -9,9 +9,11 @@ import gc
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from tracetoll.ledgers.memory import MemoryLedger
 from tracetoll.ledgers.protocol import Granted
 from tracetoll.limits import checks
-from tracetoll.limits.claiming import LONGEST_UNKNOWN, Claims
+from tracetoll.limits.claim import LONGEST_UNKNOWN
+from tracetoll.limits.claiming import Claims
 from tracetoll.limits.estimate import text_length, text_length_of_bytes
 from tracetoll.limits.following import follow
 from tracetoll.limits.settling import Settling
@@ -46,12 +48,13 @@ class Admission:
 
     def __init__(self, ledger: Ledger, prices: Prices, signals: Signals, idle: Callable[[], object]) -> None:
         self.ledger = ledger
+        self._memory = ledger if isinstance(ledger, MemoryLedger) else None
         self.claims = Claims(prices)
         self._signals = signals
         self._idle = idle
         """What to do while waiting: close calls that were forgotten, because they hold reservations."""
         self._room = WaitingRoom()
-        self._settling = Settling(ledger, self.claims, signals)
+        self._settling = Settling(ledger, self._memory, self.claims, signals)
         self._collected = 0.0
         signals.watch(self.standings)
 
@@ -74,6 +77,18 @@ class Admission:
         if claim is None:
             return None
         call.claim = claim
+        draws, memory = claim.plan.draws, self._memory
+        if draws and memory is not None and not self._room.queues:  # nothing else has to be looked at
+            output = claim.usual_output if claim.cap is None else claim.cap
+            held = memory.take(claim.place.joint, draws, claim.input, output, LEASE_S)
+            if held is not None:
+                claim.held, claim.reservation, claim.granted_output = held, held.id, output
+                return claim
+        self._ask(claim)
+        return claim
+
+    def _ask(self, claim: Claim) -> None:
+        """Look at everything that may be in a claim's way. Raises LimitExceeded."""
         if claim.wants.special:
             checks.reroute(claim, self.ledger, self.claims)
             checks.check_prices(claim)
@@ -82,10 +97,10 @@ class Admission:
             checks.check_own(claim)
         if not claim.lines:
             self._granted(claim, claim.output.wanted)
-            return claim
+            return
         if self._room.queues and self._room.behind(line.account for line in claim.lines):
             claim.waiting = True
-            return claim
+            return
         found = self.ledger.reserve(claim.lines, claim.output, LEASE_S)
         if isinstance(found, Granted):
             claim.reservation = found.id
@@ -96,7 +111,6 @@ class Admission:
             claim.waiting = True
         else:
             raise self._refused(claim, found)
-        return claim
 
     def wait(self, claim: Claim) -> None:
         """Wait in this thread until a claim is granted. Raises LimitExceeded."""

@@ -87,6 +87,7 @@ def reroute(claim: Claim, ledger: Ledger, claims: Claims) -> None:
     for ruled, line in with_lines(claim):
         for alarm in ruled.reroutes:
             if claim.call.model is not None and _reroute(claim, ruled, line, alarm, ledger):
+                claim.start_over()
                 claims.fill(claim)
                 return
 

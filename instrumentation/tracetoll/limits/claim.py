@@ -4,119 +4,148 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tracetoll.ledgers.protocol import Output
 from tracetoll.limits.rules import Asked, Need
+from tracetoll.reading import dig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tracetoll.call import Call
-    from tracetoll.ledgers.protocol import Line, Output
+    from tracetoll.ledgers.accounts import Held
+    from tracetoll.ledgers.protocol import Line
     from tracetoll.limits.estimate import Size
-    from tracetoll.limits.kinds import Kind, Wants
+    from tracetoll.limits.kinds import Kind, Place, Plan, Wants
     from tracetoll.limits.rules import Ruled
     from tracetoll.pricing import TextRates
     from tracetoll.signals import Standing
 
     Event = tuple[str, Standing, Mapping[str, Any]]
 
+LEAST_OUTPUT: Final = 16
+"""The lowest cap that is worth a call; the Responses API takes none below it."""
+LONGEST_UNKNOWN: Final = 4096
+"""The cap given to an uncapped call of a model whose longest answer is unknown: every chat model takes it."""
 EXACT_UNTIL: Final = 16
 """How many events of a stream are looked at one by one, where no limit may cut it: nobody has to know exactly then."""
 SKIPPED: Final = 7
 """After that, an event whose number has none of these bits stands for those that were skipped before it."""
+_THINKING: Final = ("thinking", "budget_tokens")
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Claim:
-    """The state of one call's limits. Nothing of it that changes is shared between calls."""
+    """The state of one call's limits. Nothing of it that changes is shared between calls.
 
-    __slots__ = (
-        "applied",
-        "before",
-        "body",
-        "call",
-        "cap",
-        "cap_field",
-        "changes",
-        "characters",
-        "choices",
-        "chunks",
-        "exact_until",
-        "fits",
-        "fullest",
-        "granted_output",
-        "input",
-        "kind",
-        "later",
-        "lines",
-        "output",
-        "own",
-        "rates",
-        "renewed",
-        "rerouted_from",
-        "reservation",
-        "settled",
-        "size",
-        "tightest",
-        "usual_output",
-        "waited_s",
-        "waiting",
-        "wants",
-        "watching",
-        "window",
-    )
+    What is the same for nearly every call is a default of the class, and is replaced rather than added to; what
+    not every call needs is made when it is asked for.
+    """
 
-    # What is empty for nearly every call is a shared empty value, to be replaced rather than added to.
+    kind: Kind
+    place: Place
+    plan: Plan
+    own: Sequence[Ruled] = ()
+    """Limits of this call alone."""
+    fits = True
+    """Whether it is known already that the call fits into those of this call alone."""
+    applied: Sequence[Ruled] = ()
+    """Limits with accounts, in the order of `lines`."""
+    size: Size
+    input: int
+    """How many tokens the input will probably be."""
+    before = 0
+    """How many of them the provider keeps of earlier answers."""
+    usual_output: int
+    """How many tokens answers usually have."""
+    choices = 1
+    window: int | None = None
+    """How many tokens the model's context window has."""
+    cap: int | None = None
+    """The cap that the application gave the answer."""
+    cap_field: str | None = None
+    """The field of the request that caps the output; None: there is none."""
+    changes = _NOTHING
+    """Fields of the request to be sent with other values."""
+    rerouted_from: str | None = None
+    later: Sequence[Event] = ()
+    """Events to tell as soon as the call has a span."""
+    reservation: int | str | None = None
+    held: Held | None = None
+    """The reservation, where it was taken of a ledger in memory without further ado."""
+    granted_output = 0
+    waiting = False
+    """Whether the call has to wait for room."""
+    waited_s = 0.0
+    watching = False
+    """Whether a limit may cut this call's stream."""
+    characters = chunks = 0
+    """Characters in the events of a stream, or pieces of its bytes, that were looked at; how many came."""
+    exact_until: float = EXACT_UNTIL
+    settled = False
+    tightest: Standing | None = None
+    """The limit that did something about this call."""
+    fullest: tuple[Ruled, int] | None = None
+    """The limit whose account is fullest, and what is spent of it; told where no limit did anything."""
+    _lines: Sequence[Line] | None = None
+    _output: Output | None = None
+
     def __init__(self, call: Call, body: Any) -> None:
         self.call = call
         self.body = body
-        self.kind: Kind
-        self.own: Sequence[Ruled] = ()
-        """Limits of this call alone."""
-        self.fits = False
-        """Whether it is known already that the call fits into those of this call alone."""
-        self.applied: Sequence[Ruled] = ()
-        """Limits with accounts, in the order of `lines`."""
-        self.lines: Sequence[Line] = ()
-        self.wants: Wants
-        """What these limits want of the call, beside being asked."""
-        self.size: Size
-        self.input: int
-        """How many tokens the input will probably be."""
-        self.before: int
-        """How many of them the provider keeps of earlier answers."""
-        self.usual_output: int
-        """How many tokens answers usually have."""
-        self.choices: int
-        self.rates: TextRates | None
-        """None: the price is unknown, or nobody asked for it."""
-        self.window: int | None
-        """How many tokens the model's context window has."""
-        self.output: Output
-        self.cap: int | None
-        """The cap that the application gave the answer."""
-        self.cap_field: str | None
-        """The field of the request that caps the output; None: there is none."""
-        self.changes = _NOTHING
-        """Fields of the request to be sent with other values."""
-        self.rerouted_from: str | None = None
-        self.later: Sequence[Event] = ()
-        """Events to tell as soon as the call has a span."""
-        self.reservation: int | str | None = None
-        self.granted_output = 0
-        self.waiting = False
-        """Whether the call has to wait for room."""
-        self.waited_s = 0.0
-        self.watching = False
-        """Whether a limit may cut this call's stream."""
-        self.characters = self.chunks = 0
-        """Characters in the events of a stream, or pieces of its bytes, that were looked at; how many came."""
-        self.exact_until: float = EXACT_UNTIL
         self.renewed = call.started
-        self.settled = False
-        self.tightest: Standing | None = None
-        """The limit that did something about this call."""
-        self.fullest: tuple[Ruled, int] | None = None
-        """The limit whose account is fullest, and what is spent of it; told where no limit did anything."""
+
+    def start_over(self) -> None:
+        """Forget what was made of the call's numbers: they have changed."""
+        self._lines = self._output = None
+
+    @property
+    def lines(self) -> Sequence[Line]:
+        """Return what the call takes of each account."""
+        lines = self._lines
+        if lines is None:
+            most = self.size.bound + self.before
+            lines = self._lines = self.plan.lines(self.place.accounts, self.input, most, self.usual_output)
+        return lines
+
+    @lines.setter
+    def lines(self, lines: Sequence[Line]) -> None:
+        self._lines = lines
+
+    @property
+    def output(self) -> Output:
+        """Return how many tokens of output the call wants."""
+        output = self._output
+        if output is None:
+            output = self._output = self._wanted()
+        return output
+
+    @output.setter
+    def output(self, output: Output) -> None:
+        self._output = output
+
+    def _wanted(self) -> Output:
+        caps = self.wants.caps
+        wanted, least = self.usual_output, LEAST_OUTPUT
+        if self.cap is not None:
+            wanted = self.cap
+        elif caps and self.cap_field is not None:
+            wanted = self.kind.longest or LONGEST_UNKNOWN
+        if caps:
+            thinking = dig(self.body, _THINKING)
+            if type(thinking) is int:
+                least += thinking  # a lower cap than this is refused by the provider
+        least = min(least, wanted)
+        return Output(wanted, min(wanted, max(self.usual_output, least)), least)
+
+    @property
+    def wants(self) -> Wants:
+        """Return what these limits want of the call, beside being asked."""
+        return self.place.group.wants
+
+    @property
+    def rates(self) -> TextRates | None:
+        """Return the prices that hold for the call; None: they are unknown, or nobody asked for them."""
+        return self.plan.rates
 
     @property
     def need(self) -> Need:

@@ -6,34 +6,27 @@ import logging
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tracetoll.ledgers.protocol import Line, Output
 from tracetoll.limits.claim import Claim
 from tracetoll.limits.estimate import Learner, size_of
-from tracetoll.limits.kinds import PRICED, Group, Kind, part_of, trace_of, wants_of
+from tracetoll.limits.kinds import PRICED, Kind, Place, part_of, trace_of
 from tracetoll.pricing import TextRates
 from tracetoll.reading import dig, get, view
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from tracetoll.call import Call, Ending
-    from tracetoll.limits.kinds import Plan, Row, Wants
+    from tracetoll.limits.kinds import Group, Plan
     from tracetoll.limits.rules import Ruled
     from tracetoll.limits.scope import Scope
     from tracetoll.pricing import Prices
-    from tracetoll.usage import Usage
 
 log: Final = logging.getLogger("tracetoll")
 
-LEAST_OUTPUT: Final = 16
-"""The lowest cap that is worth a call; the Responses API takes none below it."""
-LONGEST_UNKNOWN: Final = 4096
-"""The cap given to an uncapped call of a model whose longest answer is unknown: every chat model takes it."""
 _KINDS_KEPT: Final = 2048
 _CONTEXTS_KEPT: Final = 10_000
 _CONTINUES: Final = ("previous_response_id", "conversation")
-_THINKING: Final = ("thinking", "budget_tokens")
 _COMPLAINED_KEPT: Final = 1000
 _LEARNED_WELL: Final = 256
 """After how many answers of a model only every eighth is learned from."""
@@ -81,31 +74,66 @@ class Claims:
         if kind is None or kind.target is not call.target:
             kind = self._new_kind(call)
         claim.kind = kind
-        group, accounts = kind.all, None
-        plain = kind.plain and not call.scopes
-        if plain:
-            accounts = kind.in_context(call.context) if kind.by_trace else kind.accounts
-            if accounts is None and kind.outside is not None:
-                group, accounts = kind.outside
-        if accounts is not None:
-            claim.applied, claim.own, wants = group.applied, group.own, group.wants
-        else:
-            accounts = self._find(claim)
-            wants = wants_of((*claim.applied, *claim.own))
-            if plain:
-                kind.outside = Group(claim.applied, claim.own), accounts
-        if not (accounts or claim.own):
+        place = kind.anywhere if not call.scopes else None
+        if place is None:
+            place = kind.latest
+            if place is None or not place.has(call):
+                place = kind.latest = Place(call, *self._find(call, kind))
+        claim.place, group = place, place.group
+        claim.applied, claim.own = group.applied, group.own
+        if not (group.applied or group.own):
             claim.lines = ()
             return False
-        claim.wants = wants
-        self._measure(claim, group, accounts)
+        self._measure(claim, group)
         return True
 
-    def _find(self, claim: Claim) -> Sequence[str]:
-        """Find out which limits apply to a claim, where that depends on the call; return their accounts."""
-        call, kind = claim.call, claim.kind
-        known = _told(call)
-        own = claim.own = list(kind.all.own)
+    def _measure(self, claim: Claim, group: Group) -> None:
+        """Find out how much a call takes, from its request and from what is known of its kind."""
+        call, kind, body, wants = claim.call, claim.kind, claim.body, group.wants
+        fields = body if type(body) is dict else view(body)
+        learned = kind.learned
+        size = claim.size = size_of(fields)
+        into, claim.usual_output = learned.estimate(size)
+        if kind.continues:
+            claim.before = self._context_before(fields)
+            into += claim.before
+        claim.input = into
+        if not (kind.caps or learned.output.seen):
+            claim.usual_output = 0
+        cap, claim.cap_field = None, kind.cap_field
+        for name, path in kind.caps:
+            value = fields.get(name) if path is None else dig(fields, path)
+            if type(value) is int:
+                cap, claim.cap_field = value, name
+                break
+        claim.cap = cap
+        claim.choices = kind.choices_of(fields)
+        base = None
+        if wants.prices:
+            if "service_tier" not in fields and monotonic() < kind.priced[0]:
+                _, base, claim.window = kind.priced
+            else:
+                base, claim.window = self._rates(call, kind, fields)
+        long = base is not None and base.tier_above is not None and into > base.tier_above
+        # Everything that a line depends on beside numbers of tokens, as one number.
+        key = claim.choices << 4 | wants.prices << 3 | long << 2 | call.streaming << 1 | (cap is not None)
+        plan = group.plans.get(key)
+        if plan is None or plan.base != base:
+            plan = group.plan(key, claim.asked, claim.choices, base, long=long)
+        claim.plan = plan
+        if wants.cuts and call.streaming:
+            claim.watching = True
+            claim.exact_until = _ALWAYS
+        if group.own:
+            claim.fits = _fits(claim, plan)
+
+    def _find(self, call: Call, kind: Kind) -> tuple[Group, Sequence[str]]:
+        """Find out which limits apply to a call, and whose accounts they have."""
+        trace = trace_of(call.context)
+        if kind.plain and trace is not None and not call.scopes:
+            return kind.everything([account or f"{ruled.key}:{trace}" for ruled, account in kind.rules])
+        known = _told(call, trace)
+        own = list(kind.own)
         applied: list[Ruled] = []
         accounts: list[str] = []
         for ruled, fixed in kind.rules:
@@ -120,12 +148,10 @@ class Claims:
                     if account is not None:
                         applied.append(ruled)
                         accounts.append(account)
-        claim.applied = applied
-        return accounts
+        return kind.group(applied, own), accounts
 
-    def learn(self, claim: Claim, usage: Usage, ending: Ending) -> None:
+    def learn(self, claim: Claim, into: int | None, out: int | None, ending: Ending) -> None:
         """Take what the provider counted for a call: how wrong the estimates were, and what to learn from that."""
-        into, out = usage.input_tokens, usage.output_tokens
         if into is not None:
             ending.input_error = claim.input - into
         if out is not None and claim.cap is None and not claim.changes:  # else a cap took the estimate's place
@@ -215,57 +241,9 @@ class Claims:
 
     # --- how much ----------------------------------------------------------------------------
 
-    def _measure(self, claim: Claim, group: Group, accounts: Sequence[str]) -> None:
-        """Find out how much a call takes, from its request and from what is known of its kind."""
-        call, body, kind, wants = claim.call, claim.body, claim.kind, claim.wants
-        fields = body if type(body) is dict else view(body)
-        learned = kind.learned
-        size = claim.size = size_of(fields)
-        before = claim.before = self._context_before(fields) if kind.continues else 0
-        into = claim.input = learned.input(size) + before
-        usual = claim.usual_output = learned.usual_output() if kind.cap_fields or learned.output.seen else 0
-        cap, claim.cap_field = None, kind.cap_field
-        for name in kind.cap_fields:
-            value = fields.get(name) if "." not in name else dig(fields, tuple(name.split(".")))
-            if type(value) is int:
-                cap, claim.cap_field = value, name
-                break
-        claim.cap = cap
-        choices = dig(fields, kind.choices)
-        if type(choices) is not int or choices < 1:
-            choices = 1
-        claim.choices = choices
-        base, claim.window = self._rates(call, kind, fields) if wants.prices else (None, None)
-        long = base is not None and base.tier_above is not None and into > base.tier_above
-        # Everything that a line depends on beside numbers of tokens, as one number.
-        key = choices << 4 | wants.prices << 3 | long << 2 | call.streaming << 1 | (cap is not None)
-        plan = group.plans.get(key)
-        if plan is None or plan.base != base:
-            plan = group.plan(key, claim.asked, choices, base, long=long)
-        claim.rates = plan.rates
-        claim.watching = wants.cuts and call.streaming
-        if claim.watching:
-            claim.exact_until = _ALWAYS
-        claim.output = _output(claim, wants) if cap is None or wants.caps else _capped(cap, usual)
-        rows: Iterable[Row] = plan.rows
-        if claim.applied is not group.applied:
-            rows = [plan.by_limit.get(ruled) or plan.row(ruled) for ruled in claim.applied]
-        lines = claim.lines = []
-        most = size.bound + before
-        for (rule, strict, per_input, per_call, per_usual, rate, elastic), account in zip(rows, accounts, strict=True):
-            fixed = per_call + per_input * (most if strict else into)
-            if per_usual:
-                fixed += per_usual * usual
-            # As Line(...) does, in half the time: there is one per limit and call.
-            lines.append(_new_tuple(Line, (rule, account, fixed, rate, elastic)))
-        claim.fits = claim.own is group.own and _fits(claim, plan, most)
-
     def _rates(self, call: Call, kind: Kind, fields: Mapping[str, Any]) -> tuple[TextRates | None, int | None]:
         """Return prices and context window, as far as they are known."""
         tier = fields.get("service_tier")
-        until, text, window = kind.priced
-        if tier is None and monotonic() < until:
-            return text, window
         if call.model is None:
             return None, None
         tier = tier if isinstance(tier, str) else None
@@ -295,42 +273,21 @@ class Told(NamedTuple):
     """The trace that the call is made in, None outside of any."""
 
 
-def _told(call: Call) -> Told:
+def _told(call: Call, trace: str | None) -> Told:
     told = {
         a.GEN_AI_PROVIDER_NAME: call.target.provider,
         a.GEN_AI_REQUEST_MODEL: call.model,
         a.GEN_AI_OPERATION_NAME: call.surface.operation,
         **call.attribution,
     }
-    return Told(told, trace_of(call.context))
+    return Told(told, trace)
 
 
-def _fits(claim: Claim, plan: Plan, most: int) -> bool:
-    """Return whether a call fits into the limits of the call alone as it is; `most` is the most its input can be."""
+def _fits(claim: Claim, plan: Plan) -> bool:
+    """Return whether a call fits into the limits of the call alone as it is."""
+    most = claim.size.bound + claim.before
     for bound, (_, strict, per_input, per_call, per_usual, rate, _) in plan.own:
         fixed = per_call + per_input * (most if strict else claim.input) + per_usual * claim.usual_output
         if fixed + rate * claim.output.wanted > bound:
             return False
     return True
-
-
-def _capped(cap: int, usual: int) -> Output:
-    """Return what a call wants that has a cap, where no limit minds how long its answer is."""
-    # Most calls come here: no more is done for them than has to be.
-    least = min(LEAST_OUTPUT, cap)
-    return _new_tuple(Output, (cap, min(cap, max(usual, least)), least))
-
-
-def _output(claim: Claim, wants: Wants) -> Output:
-    """Return how many tokens of output a call wants."""
-    wanted, least = claim.usual_output, LEAST_OUTPUT
-    if claim.cap is not None:
-        wanted = claim.cap
-    elif wants.caps and claim.cap_field is not None:
-        wanted = claim.kind.longest or LONGEST_UNKNOWN
-    if wants.caps:
-        thinking = dig(claim.body, _THINKING)
-        if type(thinking) is int:
-            least += thinking  # a lower cap than this is refused by the provider
-    least = min(least, wanted)
-    return Output(wanted, min(wanted, max(claim.usual_output, least)), least)

@@ -185,14 +185,10 @@ class Learned:
         """What a provider that states its costs asked for, in nano-dollars."""
         self._skipped = 0
 
-    def input(self, size: Size) -> int:
-        """Return how many input tokens a request of some size will probably be."""
+    def estimate(self, size: Size) -> tuple[int, int]:
+        """Return how many tokens a request of some size will probably have, and an answer without a cap."""
         by_text = min(size.bytes * self.ratio.top * _MARGIN, size.bound)
-        return int(by_text) + 1 + size.media * _MEDIA_TOKENS
-
-    def usual_output(self) -> int:
-        """Return how many output tokens an answer without a cap will probably have."""
-        return int(self.output.top * _MARGIN) + 1
+        return int(by_text) + 1 + size.media * _MEDIA_TOKENS, int(self.output.top * _MARGIN) + 1
 
     def skip(self) -> bool:
         """Return whether to leave out an answer; all but every eighth are."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import ref
 
 from opentelemetry.trace import get_current_span
 
+from tracetoll.ledgers.accounts import NEVER, Draw, Joint
+from tracetoll.ledgers.protocol import Line
+from tracetoll.limits.rules import UNITS
+from tracetoll.reading import dig, path
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 
 _OWN_PROVIDERS: Final = frozenset({"openai", "azure.ai.openai"})
 _PLANS_KEPT: Final = 64
+_GROUPS_KEPT: Final = 64
+_new_tuple: Final = tuple.__new__
 PRICED: Final = frozenset({"usd", "context_window"})
 """The units that need the prices of a model, or its context window."""
 
@@ -39,11 +45,16 @@ class Row(NamedTuple):
     per_output: int
     elastic: bool
 
+    def draw(self, unit: str) -> Draw:
+        """Return the same where the input is taken as it probably is, and the output as it is wanted or usual."""
+        bound = NEVER if self.rule.bound is None else self.rule.bound
+        return Draw(bound, self.per_call, self.per_input, self.per_usual_output + self.per_output, UNITS.index(unit))
+
 
 class Plan:
     """The rows of some limits, for calls that ask alike."""
 
-    __slots__ = ("asked", "base", "by_limit", "choices", "own", "rates", "rows")
+    __slots__ = ("asked", "base", "choices", "draws", "own", "rates", "rows")
 
     def __init__(self, group: Group, asked: Asked, choices: int, base: TextRates | None, *, long: bool) -> None:
         self.base = base
@@ -52,17 +63,31 @@ class Plan:
         """The prices that hold for these calls."""
         self.asked = asked
         self.choices = choices
-        self.by_limit = {ruled: self.row(ruled) for ruled in group.applied}
-        self.rows = tuple(self.by_limit.values())
+        self.rows = tuple(self._row(ruled) for ruled in group.applied)
+        self.draws: Sequence[Draw] = ()
+        """What calls take of each account, where that is all there is to look at; empty where it is not."""
+        special = group.own or group.wants.caps or group.wants.cuts or group.wants.special
+        if not special and not any(row.strict for row in self.rows):
+            self.draws = tuple(row.draw(ruled.unit) for row, ruled in zip(self.rows, group.applied, strict=True))
         self.own = tuple(
-            (ruled.hard if ruled.unit != "context_window" else -1, self.row(ruled))
+            (ruled.hard if ruled.unit != "context_window" else -1, self._row(ruled))
             for ruled in group.own
             if ruled.hard is not None
         )
         """The bounds of limits of the call alone; -1: it depends on the model's context window."""
 
-    def row(self, ruled: Ruled) -> Row:
-        """Return the row of a limit that need not be one of the kind's."""
+    def lines(self, accounts: Sequence[str], into: int, most: int, usual: int) -> list[Line]:
+        """Return the lines of a call: `into` is what its input will probably be, `most` what it can be."""
+        lines = []
+        for (rule, strict, per_input, per_call, per_usual, rate, elastic), account in zip(
+            self.rows, accounts, strict=True
+        ):
+            fixed = per_call + per_input * (most if strict else into) + per_usual * usual
+            # As Line(...) does, in half the time: there is one per limit and call.
+            lines.append(_new_tuple(Line, (rule, account, fixed, rate, elastic)))
+        return lines
+
+    def _row(self, ruled: Ruled) -> Row:
         per_input, per_call, per_output, by_output, elastic = ruled.shape(self.rates, self.asked, self.choices)
         usual, rate = (0, per_output) if by_output else (per_output, 0)
         return Row(ruled.rule, ruled.strict, per_input, per_call, usual, rate, elastic)
@@ -93,17 +118,16 @@ class Kind:
     """What is known of all calls of one model on one surface of one host. Made once."""
 
     __slots__ = (
-        "accounts",
-        "all",
-        "by_trace",
+        "_choices",
+        "_groups",
+        "anywhere",
         "cap_field",
-        "cap_fields",
-        "choices",
+        "caps",
         "continues",
         "latest",
         "learned",
         "longest",
-        "outside",
+        "own",
         "plain",
         "priced",
         "rules",
@@ -115,7 +139,8 @@ class Kind:
         apply = [ruled for ruled in rules if ruled.might_apply(*asked)]
         self.target = call.target
         """Kept, so that its id cannot come to mean another one."""
-        own = tuple(ruled for ruled in apply if ruled.own and not ruled.dynamic)
+        self.own = tuple(ruled for ruled in apply if ruled.own and not ruled.dynamic)
+        """Limits of each call alone, whoever makes it."""
         known = {a.GEN_AI_PROVIDER_NAME: asked[0], a.GEN_AI_REQUEST_MODEL: asked[1], a.GEN_AI_OPERATION_NAME: asked[2]}
         self.rules = tuple(
             (ruled, None if ruled.dynamic else ruled.fixed_account or account_of(ruled, known))
@@ -125,38 +150,66 @@ class Kind:
         """Limits, and the account of each where all calls of this kind have the same."""
         self.plain = all(not ruled.dynamic and (account or ruled.per == "trace") for ruled, account in self.rules)
         """Whether it does not depend on the call which of the limits apply, in a trace."""
-        self.all = Group(tuple(ruled for ruled, _ in self.rules), own)
-        self.outside: tuple[Group, Sequence[str]] | None = None
-        """The limits of a call outside of any trace, and its accounts, where the limits are plain."""
-        self.by_trace = any(ruled.per == "trace" for ruled in self.all.applied)
-        self.accounts = () if self.by_trace else tuple(account or "" for _, account in self.rules)
-        """The accounts of every call of this kind, where the limits are plain and none is kept per trace."""
-        self.latest: tuple[ref[Context] | None, Sequence[str] | None] = (None, ())
-        """The context of the last call, and its accounts: most calls follow another one of the same context."""
+        self._groups: dict[tuple[Sequence[Ruled], Sequence[Ruled]], Group] = {}
+        self.latest: Place | None = None
+        """Where the last call was made from: most calls follow another one from there."""
+        self.anywhere: Place | None = None
+        """Stands for all places without blocks, where all have the same accounts."""
+        if self.plain and not any(ruled.per == "trace" for ruled, _ in self.rules):
+            self.anywhere = Place(call, *self.everything([account or "" for _, account in self.rules]))
         self.learned = learned
         self.longest = _longest(call)
         caps = call.surface.output_caps
-        self.cap_fields = caps
+        self.caps = tuple((name, path(name) if "." in name else None) for name in caps)
+        """The fields that may have the call's cap, and the paths of those that are not at the top."""
         # OpenAI wants the new name, hosts that are compatible with it mostly know the old one.
         cap = caps[0] if caps and asked[0] in _OWN_PROVIDERS else caps[-1] if caps else None
         self.cap_field = cap if call.surface.adds_cap else None
         """The field for a cap where the application gave none; None: the provider takes no cap here."""
-        self.choices = call.surface.choices
+        self._choices = call.surface.choices
         self.continues = call.surface.billed == "later"
         """Whether a call may continue a conversation that the provider keeps."""
         self.priced: tuple[float, TextRates | None, int | None] = (0.0, None, None)
         """Until when they may be kept, by the monotonic clock; prices of calls that do not choose a service tier, and
         the context window."""
 
-    def in_context(self, context: Context) -> Sequence[str] | None:
-        """Return the accounts of a call made in a context, where the limits are plain; None outside of any trace."""
-        latest, accounts = self.latest
-        if latest is not None and latest() is context:
-            return accounts
-        trace = trace_of(context)
-        accounts = [account or f"{ruled.key}:{trace}" for ruled, account in self.rules] if trace is not None else None
-        self.latest = (ref(context), accounts)  # weak: a context has the span, with everything that it says
-        return accounts
+    def choices_of(self, fields: Mapping[str, Any]) -> int:
+        """Return how many answers a request asks for."""
+        found = fields.get(self._choices[0]) if len(self._choices) == 1 else dig(fields, self._choices)
+        return found if type(found) is int and found > 0 else 1
+
+    def group(self, applied: Sequence[Ruled], own: Sequence[Ruled]) -> Group:
+        """Return limits that apply together: those with accounts, and those about the call alone."""
+        key = (tuple(applied), tuple(own))
+        found = self._groups.get(key)
+        if found is None:
+            if len(self._groups) >= _GROUPS_KEPT:
+                self._groups.clear()
+            found = self._groups[key] = Group(*key)
+        return found
+
+    def everything(self, accounts: Sequence[str]) -> tuple[Group, Sequence[str]]:
+        """Return all limits of this kind, and their accounts."""
+        return self.group([ruled for ruled, _ in self.rules], self.own), accounts
+
+
+class Place:
+    """Where calls are made from: a context, on somebody's behalf, in blocks; and what limits calls of a kind there."""
+
+    __slots__ = ("_attribution", "_context", "_scopes", "accounts", "group", "joint")
+
+    def __init__(self, call: Call, group: Group, accounts: Sequence[str]) -> None:
+        self._context = ref(call.context)  # weak: a context has the span, with everything that it says
+        self._attribution = call.attribution
+        self._scopes = call.scopes
+        self.group = group
+        self.accounts = accounts
+        """Those of the limits that have accounts, in their order."""
+        self.joint = Joint([ruled.rule for ruled in group.applied], accounts)
+
+    def has(self, call: Call) -> bool:
+        """Return whether a call is made from here. It is told by identity: what blocks set stays the same in them."""
+        return self._context() is call.context and self._attribution is call.attribution and self._scopes is call.scopes
 
 
 def trace_of(context: Context) -> str | None:

@@ -79,20 +79,22 @@ class Alarm(NamedTuple):
     threshold: Threshold
 
 
+UNITS: Final = ("tokens", "input_tokens", "output_tokens", "usd", "calls", "context_window")
+"""The units, in the order of `amounts`."""
+
+
+def amounts(into: int, out: int, nano_usd: int) -> Sequence[int]:
+    """Return what a finished call took, by unit."""
+    return into + out, into, out, nano_usd, 1, into + out
+
+
 def spent(usage: Usage, cost: Cost | None) -> Mapping[str, int]:
-    """Return what a finished call took, by unit, side steps included."""
+    """Return what a finished call took by the names of the units, side steps included."""
     into, out = usage.input_tokens or 0, usage.output_tokens or 0
     for side in usage.sides:
         into += side.counts.get(INPUT, 0)
         out += side.counts.get(OUTPUT, 0)
-    return {
-        "tokens": into + out,
-        "input_tokens": into,
-        "output_tokens": out,
-        "usd": (cost.amount or 0) if cost is not None else 0,
-        "calls": 1,
-        "context_window": into + out,
-    }
+    return dict(zip(UNITS, amounts(into, out, (cost.amount or 0) if cost is not None else 0), strict=True))
 
 
 class Ruled:
@@ -116,6 +118,7 @@ class Ruled:
         "per",
         "reroutes",
         "rule",
+        "scale",
         "shadowed",
         "special",
         "stands",
@@ -149,6 +152,7 @@ class Ruled:
         self.first_alarm = min(alarm.amount for alarm in self.alarms)
         self.reroutes = tuple(alarm for alarm in self.alarms if alarm.threshold.action.kind == "reroute")
         self.whole = limit.whole
+        self.scale = limit.scale
         self.fixed_account = f"{key}:process" if self.per == "process" else None
         """The one account of a limit that has no other."""
         self.special = bool(self.reroutes) or self.shadowed or (limit.unit == "usd" and limit.unpriced == "block")

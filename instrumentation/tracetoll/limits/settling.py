@@ -18,9 +18,11 @@ from tracetoll_semconv import attributes as a
 from tracetoll_semconv import events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tracetoll.call import Call, Ending
+    from tracetoll.ledgers.accounts import Held
+    from tracetoll.ledgers.memory import MemoryLedger
     from tracetoll.ledgers.protocol import Balance, Ledger, Line
     from tracetoll.limits.claim import Claim
     from tracetoll.limits.claiming import Claims
@@ -47,8 +49,9 @@ class Deferred(NamedTuple):
 class Settling:
     """Settles claims with a ledger. Thread-safe."""
 
-    def __init__(self, ledger: Ledger, claims: Claims, signals: Signals) -> None:
+    def __init__(self, ledger: Ledger, memory: MemoryLedger | None, claims: Claims, signals: Signals) -> None:
         self._ledger = ledger
+        self._memory = memory
         self._claims = claims
         self._signals = signals
         self._deferred: dict[str, Deferred | None] = {}
@@ -60,25 +63,56 @@ class Settling:
         if claim.settled:
             return
         claim.settled = True
-        call, usage, cost = claim.call, ending.usage, ending.cost
+        usage, cost = ending.usage, ending.cost
+        into = out = None
+        if usage is not None:
+            into, out = usage.input_tokens, usage.output_tokens
+            if claim.held is not None and ending.outcome == "done" and not usage.sides:
+                spent = rules.amounts(into or 0, out or 0, (cost.amount or 0) if cost is not None else 0)
+                self._give(claim, claim.held, spent)
         if claim.reservation is not None:
-            if usage is not None and ending.outcome == "done":
-                found = rules.spent(usage, cost)
-                spent: Sequence[int] = [found[ruled.unit] for ruled in claim.applied]
-            else:
-                spent = assumed.amounts(claim, ending)
-            balances = self._ledger.settle(claim.reservation, spent)
-            claim.reservation = None
-            if usage is None and call.surface.billed != "now" and call.response_id is not None:
-                self._defer(call.response_id, claim, spent)
-            self._look(claim, balances)
+            self._settle(claim, ending, claim.reservation)
         if usage is not None:
             if claim.own:
                 self._look_at_own(claim, usage, ending)
             if cost is None or cost.amount is None:
                 for ruled, line in with_lines(claim):
                     self._look_at_price(claim, ruled, line)
-            self._claims.learn(claim, usage, ending)
+            self._claims.learn(claim, into, out, ending)
+
+    def _give(self, claim: Claim, held: Held, amounts: Sequence[int]) -> None:
+        """Settle a reservation that was taken without further ado, unless its lease or a period is over."""
+        if self._memory is None:
+            return
+        draws = claim.plan.draws
+        found = self._memory.give(held, draws, amounts)
+        if found is None:
+            return
+        claim.reservation = None
+        fullest = -1.0
+        crossed = False
+        for ruled, spent in zip(claim.applied, found):  # noqa: B905
+            share = spent / ruled.whole if ruled.whole else float(bool(spent))
+            if share > fullest:
+                fullest = share
+                claim.fullest = (ruled, spent)
+            if spent >= ruled.first_alarm:
+                crossed = True
+        if crossed:
+            self._look(claim, [(spent, spent - amounts[draw.unit]) for spent, draw in zip(found, draws, strict=True)])
+
+    def _settle(self, claim: Claim, ending: Ending, reservation: int | str) -> None:
+        call, usage = claim.call, ending.usage
+        if usage is not None and ending.outcome == "done":
+            found = rules.spent(usage, ending.cost)
+            spent: Sequence[int] = [found[ruled.unit] for ruled in claim.applied]
+        else:
+            spent = assumed.amounts(claim, ending)
+        balances = self._ledger.settle(reservation, spent)
+        claim.reservation = None
+        if usage is None and call.surface.billed != "now" and call.response_id is not None:
+            self._defer(call.response_id, claim, spent)
+        self._look(claim, _changes(balances))
 
     def charge(self, call: Call, ending: Ending) -> None:
         """Spend what is only learned of now: a call that was made earlier, or elsewhere."""
@@ -94,7 +128,7 @@ class Settling:
         claim = self._claims.make(call, {})
         if claim is not None and claim.lines:
             spent = [found[ruled.unit] for ruled in claim.applied]
-            self._look(claim, self._ledger.charge(claim.lines, spent))
+            self._look(claim, _changes(self._ledger.charge(claim.lines, spent)))
 
     def charge_elsewhere(self, call: Call, found: Mapping[str, int], chosen: Callable[[Ruled], bool]) -> None:
         """Spend what another process has spent for this one, by unit, on the accounts of the limits `chosen`.
@@ -109,7 +143,7 @@ class Settling:
         claim.lines = [line for _, line in kept]
         if kept:
             spent = [found[ruled.unit] for ruled in claim.applied]
-            self._look(claim, self._ledger.charge(claim.lines, spent))
+            self._look(claim, _changes(self._ledger.charge(claim.lines, spent)))
 
     def exempt(self, call: Call) -> None:
         """Remember that no limit applied to a call whose usage will be fetched later."""
@@ -125,7 +159,7 @@ class Settling:
             if change < 0 and self._has_passed(ruled, line, ends, earlier.since):
                 change = 0  # it would take away what others have spent since
             changes.append(change)
-        self._look(claim, self._ledger.charge(claim.lines, changes))
+        self._look(claim, _changes(self._ledger.charge(claim.lines, changes)))
 
     def _has_passed(self, ruled: Ruled, line: Line, ends: float | None, since: float) -> bool:
         """Return whether a call belongs to a period that is over."""
@@ -146,11 +180,15 @@ class Settling:
             del self._deferred[next(iter(self._deferred))]
         self._deferred[answer] = deferred
 
-    def _look(self, claim: Claim, balances: Sequence[Balance]) -> None:
-        """Tell which thresholds were crossed, and find the account that is fullest."""
+    def _look(self, claim: Claim, changes: Sequence[tuple[int, int]]) -> None:
+        """Tell which thresholds were crossed, and find the account that is fullest.
+
+        `changes` are what is spent of each account now, and what was before.
+        """
         fullest = -1.0
         told = claim.call.span.is_recording()
-        for ruled, line, (_, spent, _, before, _) in zip(claim.applied, claim.lines, balances, strict=False):
+        for position, (spent, before) in enumerate(changes):
+            ruled = claim.applied[position]
             if told:  # only a span shows it
                 share = spent / ruled.whole if ruled.whole else float(bool(spent))
                 if share > fullest:
@@ -159,7 +197,7 @@ class Settling:
             if spent >= ruled.first_alarm and before < spent:
                 for alarm in ruled.alarms:
                     if before < alarm.amount <= spent:
-                        self._crossed(claim, ruled, alarm, spent, line)
+                        self._crossed(claim, ruled, alarm, spent, claim.lines[position])
 
     def _look_at_own(self, claim: Claim, usage: Usage, ending: Ending) -> None:
         """Tell which thresholds of one call were crossed."""
@@ -201,3 +239,7 @@ class Settling:
         standing = Standing(ruled, account_text(ruled, line.account if line is not None else None), 0)
         standing.state = "unpriced"
         self._signals.tell(events.BUDGET_UNPRICED, claim.call, standing, {})
+
+
+def _changes(balances: Iterable[Balance]) -> Sequence[tuple[int, int]]:
+    return [(balance.spent, balance.before) for balance in balances]
