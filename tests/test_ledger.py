@@ -50,7 +50,7 @@ class ShortWay:
     def __init__(self, clock: Clock) -> None:
         self.ledger = memory(clock)
         self.joints: dict[tuple[Line, ...], Joint] = {}
-        self.taken: dict[int | str, tuple[Held, list[Draw]]] = {}
+        self.taken: dict[int | str, Held] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.ledger, name)
@@ -60,17 +60,17 @@ class ShortWay:
             tuple(lines), Joint([line.rule for line in lines], [line.account for line in lines])
         )
         bounds = [math.inf if line.rule.bound is None else line.rule.bound for line in lines]
-        draws = [Draw(bounds[at], line.fixed, 0, line.rate, at) for at, line in enumerate(lines)]
+        draws = [Draw(bound, line.fixed, 0, line.rate) for bound, line in zip(bounds, lines, strict=True)]
         held = self.ledger.take(joint, draws, 0, output.wanted, lease_s)
         if held is None:
             return self.ledger.reserve(lines, output, lease_s)
         held.lines = lines  # for `extend`
-        self.taken[held.id] = (held, draws)
+        self.taken[held.id] = held
         return held
 
     def settle(self, reservation: int | str, amounts: Sequence[int]) -> Sequence[Balance]:
-        held, draws = self.taken.get(reservation, (None, []))
-        spent = self.ledger.give(held, draws, amounts) if held is not None else None
+        held = self.taken.get(reservation)
+        spent = self.ledger.give(held, range(len(amounts)), amounts) if held is not None else None
         if held is None or spent is None:
             return self.ledger.settle(reservation, amounts)
         return [

@@ -12,7 +12,7 @@ from tracetoll.ledgers.protocol import Granted
 from tracetoll.limits.windows import BUCKETS, Rolling
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from tracetoll.ledgers.protocol import Line, Rule
 
@@ -80,8 +80,21 @@ class Account:
         self.ends = buckets[0][0] if buckets else NEVER
 
 
-Found = tuple[Account, float]
-"""An account, and when the period started that it was found in."""
+class Found:
+    """Accounts of a call, as they were found."""
+
+    __slots__ = ("accounts", "era", "starts", "until")
+
+    def __init__(
+        self, accounts: Sequence[Account], starts: Sequence[float], era: object = None, until: float = 0.0
+    ) -> None:
+        self.accounts = accounts
+        self.starts = starts
+        """When the period of each started; a reservation is not given back to another one."""
+        self.era = era
+        """Of which of the ledger's eras they are; in another one they may be others, or in another period."""
+        self.until = until
+        """When the first of their calendar periods ends, by the wall clock."""
 
 
 class Held(Granted):
@@ -89,14 +102,7 @@ class Held(Granted):
 
     __slots__ = ("expires", "found", "lines", "needs")
 
-    def __init__(
-        self,
-        made: int,
-        output: int,
-        found: Sequence[Found],
-        needs: list[int],
-        expires: float,
-    ) -> None:
+    def __init__(self, made: int, output: int, found: Found, needs: list[int], expires: float) -> None:
         self.id = made
         self.output = output
         self.found = found
@@ -106,11 +112,9 @@ class Held(Granted):
         self.lines: Sequence[Line] = ()
         """What it was made of; empty where the reservation will not grow."""
 
-    def give_back(self) -> None:
-        """Let go of everything that is reserved, of periods that still run."""
-        for (account, started), need in zip(self.found, self.needs, strict=True):
-            if account.started == started:
-                account.reserved -= need
+    def parts(self) -> Iterable[tuple[Account, float, int]]:
+        """Return each account, the start of its period, and what is reserved on it."""
+        return zip(self.found.accounts, self.found.starts, self.needs, strict=True)
 
 
 class Draw(NamedTuple):
@@ -121,20 +125,14 @@ class Draw(NamedTuple):
     per_call: int
     per_input: int
     per_output: int
-    unit: int
-    """Which of the amounts that a call comes to is spent of it."""
 
 
 class Joint:
     """Accounts that calls take from together, one call after the other; found once."""
 
-    __slots__ = ("era", "found", "keys", "rules", "until")
+    __slots__ = ("found", "keys", "rules")
 
     def __init__(self, rules: Sequence[Rule], keys: Sequence[str]) -> None:
         self.rules = rules
         self.keys = keys
-        self.found: Sequence[Found] = ()
-        self.era: object = None
-        """Of which of the ledger's eras they are; in another one they may be others."""
-        self.until = 0.0
-        """When the first of their calendar periods ends, by the wall clock."""
+        self.found = Found((), ())

@@ -8,13 +8,13 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from tracetoll.forks import call_in_child
-from tracetoll.ledgers.accounts import NEVER, Account, Held
+from tracetoll.ledgers.accounts import NEVER, Account, Found, Held
 from tracetoll.ledgers.protocol import Balance, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from tracetoll.ledgers.accounts import Draw, Found, Joint
+    from tracetoll.ledgers.accounts import Draw, Joint
     from tracetoll.ledgers.protocol import Granted, Line, Output, Reservation, Rule
     from tracetoll.limits.windows import Calendar, Period
 
@@ -57,7 +57,7 @@ class MemoryLedger:
         self._lock = threading.Lock()
         self._latest = 0.0
         self._era = object()
-        """Replaced whenever an account's key may come to mean another one."""
+        """Replaced whenever a key may come to mean another account, or an account's period was another one."""
         # Two generations: what is not used while one fills up goes with the other.
         self._young: dict[str, Account] = {}
         self._old: dict[str, Account] = {}
@@ -83,7 +83,8 @@ class MemoryLedger:
         """Take every line, or none."""
         now, wall = self._ticks(), self._wall()
         wanted = output.wanted
-        found: list[Found] = []
+        accounts: list[Account] = []
+        starts: list[float] = []
         needs: list[int] = []
         lock = self._lock
         if not lock.acquire(blocking=False):
@@ -103,9 +104,10 @@ class MemoryLedger:
                 bound = rule.bound
                 if bound is not None and account.spent + account.reserved + need > bound:
                     return self._squeeze(lines, output, lease_s, now)
-                found.append((account, account.started))
+                accounts.append(account)
+                starts.append(account.started)
                 needs.append(need)
-            return self._held_now(lines, found, needs, wanted, now + lease_s)
+            return self._held_now(lines, Found(accounts, starts), needs, wanted, now + lease_s)
         finally:
             lock.release()
 
@@ -120,17 +122,16 @@ class MemoryLedger:
         if not lock.acquire(blocking=False):
             _contend(lock)
         try:
-            if joint.era is not self._era or self._wall() >= joint.until:
-                self._find(joint, now)
             found = joint.found
+            if found.era is not self._era or self._wall() >= found.until:
+                found = joint.found = self._find(joint, now)
             # What has left a rolling window may still be counted here: less fits then, not more.
-            for (account, started), (bound, per_call, per_input, per_output, _) in zip(found, draws):  # noqa: B905
+            for account, (bound, per_call, per_input, per_output) in zip(found.accounts, draws):  # noqa: B905
                 need = per_call + per_input * into + per_output * output
                 reserved = account.reserved + need
-                if account.spent + reserved > bound or account.started != started:
-                    for (taken, _), amount in zip(found, needs):  # noqa: B905  # those before this one
+                if account.spent + reserved > bound:
+                    for taken, amount in zip(found.accounts, needs):  # noqa: B905  # those before this one
                         taken.reserved -= amount
-                    joint.era = None  # somebody else may have begun a new period
                     return None
                 account.reserved = reserved
                 needs.append(need)
@@ -142,35 +143,33 @@ class MemoryLedger:
         finally:
             lock.release()
 
-    def give(self, held: Held, draws: Sequence[Draw], amounts: Sequence[int]) -> Sequence[int] | None:
-        """Settle what `take` has taken by the amount of each draw's unit; return what is spent of each account then.
+    def give(self, held: Held, units: Sequence[int], amounts: Sequence[int]) -> Sequence[int] | None:
+        """Settle what `take` has taken; return what is spent of each account then.
 
-        As `settle`, in half the time. None, and nothing done, where the lease or a period is over.
+        `units` say which of the amounts is spent of each account. As `settle`, in half the time; None, and nothing
+        done, where the lease is over, or a period may be.
         """
         now = self._ticks()
-        spent: list[int] = []
+        told: list[int] = []
         lock = self._lock
         if not lock.acquire(blocking=False):
             _contend(lock)
         try:
             found = held.found
-            for account, started in found:
-                if account.started != started:
-                    return None
-            if self._held.pop(held.id, None) is None:  # type: ignore[arg-type]  # ids are as we gave them
+            if found.era is not self._era or self._held.pop(held.id, None) is None:  # type: ignore[arg-type]  # as below
                 return None
-            for (account, _), reserved, draw in zip(found, held.needs, draws):  # noqa: B905
+            for account, reserved, unit in zip(found.accounts, held.needs, units):  # noqa: B905
                 buckets = account.buckets
-                if buckets is not None and account.ends <= now:
-                    account.roll(now)
+                amount = amounts[unit]
                 account.reserved -= reserved
-                amount = amounts[draw[4]]
-                if amount:
-                    account.spent += amount
-                    if buckets is not None:
+                if buckets is not None:
+                    if account.ends <= now:
+                        account.roll(now)
+                    if amount:
                         account.remember(amount, now)
-                spent.append(account.spent)
-            return spent
+                spent = account.spent = account.spent + amount
+                told.append(spent)
+            return told
         finally:
             lock.release()
 
@@ -182,7 +181,7 @@ class MemoryLedger:
             if held is None or not held.lines:
                 return False
             more = output - held.output
-            for line, (account, started) in zip(held.lines, held.found, strict=True):
+            for line, (account, started, _) in zip(held.lines, held.parts(), strict=True):
                 bound = line.rule.bound
                 if bound is None or not line.rate:
                     continue
@@ -191,7 +190,8 @@ class MemoryLedger:
                     continue
                 if account.spent + account.reserved + line.rate * more > bound:
                     return False
-            for position, (line, (account, started)) in enumerate(zip(held.lines, held.found, strict=True)):
+            for position, line in enumerate(held.lines):
+                account, started = held.found.accounts[position], held.found.starts[position]
                 held.needs[position] += line.rate * more
                 if account.started == started:
                     account.reserved += line.rate * more
@@ -221,7 +221,7 @@ class MemoryLedger:
                 held = self._late.pop(reservation, None)  # type: ignore[arg-type]  # ids are as we gave them
                 if held is None:
                     return ()
-            for (account, started), reserved, amount in zip(held.found, held.needs, amounts, strict=True):
+            for (account, started, reserved), amount in zip(held.parts(), amounts, strict=True):
                 buckets = account.buckets
                 if buckets is not None and account.ends <= now:
                     account.roll(now)
@@ -294,10 +294,8 @@ class MemoryLedger:
             self._expire(now)
         return now
 
-    def _held_now(
-        self, lines: Sequence[Line], found: list[Found], needs: list[int], output: int, expires: float
-    ) -> Granted:
-        for (account, _), need in zip(found, needs, strict=True):
+    def _held_now(self, lines: Sequence[Line], found: Found, needs: list[int], output: int, expires: float) -> Granted:
+        for account, need in zip(found.accounts, needs, strict=True):
             account.reserved += need
         made = next(self._ids)
         held = self._held[made] = Held(made, output, found, needs, expires)
@@ -327,7 +325,7 @@ class MemoryLedger:
                 if account.spent + need > line.rule.bound:
                     hopeless.append((line, account, need))
         if not blocking:
-            found = [(account, account.started) for account in accounts]
+            found = Found(accounts, [account.started for account in accounts])
             needs = [line.fixed + line.rate * chosen for line in lines]
             return self._held_now(lines, found, needs, chosen, now + lease_s)
         return self._refuse(blocking, hopeless, now)
@@ -396,19 +394,20 @@ class MemoryLedger:
         elif rule.period is not None:
             period = self._period(rule.period)  # type: ignore[arg-type]  # a rolling one has buckets
             if account.started != period.start:
+                if account.started:
+                    self._era = object()
                 account.started, account.ends = period.start, period.end
                 account.spent = account.reserved = 0
         return account
 
-    def _find(self, joint: Joint, now: float) -> None:
+    def _find(self, joint: Joint, now: float) -> Found:
         """Find accounts as of now."""
-        found: list[Account] = []
-        joint.era = None
-        while joint.era is not self._era:  # finding one may begin a new era
-            joint.era = self._era
-            found = [self._account(rule, key, now) for rule, key in zip(joint.rules, joint.keys, strict=True)]
-        joint.found = [(account, account.started) for account in found]
-        joint.until = min((account.ends for account in found if account.buckets is None), default=NEVER)
+        era = None
+        while era is not self._era:  # finding one may begin a new era
+            era = self._era
+            accounts = [self._account(rule, key, now) for rule, key in zip(joint.rules, joint.keys, strict=True)]
+        until = min((account.ends for account in accounts if account.buckets is None), default=NEVER)
+        return Found(accounts, [account.started for account in accounts], era, until)
 
     def _wall_now(self) -> float:
         self._latest = max(self._latest, self._wall())
@@ -428,7 +427,9 @@ class MemoryLedger:
                 continue
             del self._held[made]
             self._late[made] = held  # should it settle after all, what it spent is spent
-            held.give_back()
+            for account, started, reserved in held.parts():
+                if account.started == started:
+                    account.reserved -= reserved
         while len(self._late) > _LATE_KEPT:
             del self._late[next(iter(self._late))]
         self._next_expiry = min((held.expires for held in self._held.values()), default=NEVER)
@@ -439,7 +440,7 @@ class MemoryLedger:
         wall = self._wall_now()
         left, self._old, self._young = self._old, self._young, {}
         running = (*self._held.values(), *self._late.values())
-        in_use = {id(account) for held in running for account, _ in held.found}
+        in_use = {id(account) for held in running for account in held.found.accounts}
         for key, account in left.items():
             if account.buckets is not None:
                 account.roll(now)

@@ -60,7 +60,14 @@ def size_of(body: object) -> Size:  # noqa: C901  # in pieces it takes half as l
     nodes: list[Any] = []
     for key, value in fields.items():
         kind = type(value)
-        if kind is list and value and type(value[0]) is dict:
+        if kind is str:
+            if key in _MEDIA_KEYS and _is_media(value):
+                media += 1
+            else:
+                total += len(key) + (len(value) + 6 if value.isascii() else _bytes(value) + 4)
+        elif kind is int or kind is float:
+            total += len(key) + 4 + _SETTING
+        elif kind is list and value and type(value[0]) is dict:
             total += len(key) + 6 + len(value)
             for one in value:
                 # Most messages have a role and a text, and nothing else.
@@ -70,10 +77,6 @@ def size_of(body: object) -> Size:  # noqa: C901  # in pieces it takes half as l
                         total += len(said) + len(role) + _MESSAGE
                         continue
                 nodes.append(one)
-        elif kind is str and key not in _MEDIA_KEYS:
-            total += len(key) + 4 + _bytes(value)
-        elif kind is int or kind is float:
-            total += len(key) + 4 + _SETTING
         elif key in _MEDIA_KEYS and _is_media(value):
             media += 1
         elif kind.__name__ not in _NOT_SENT:

@@ -45,16 +45,16 @@ class Row(NamedTuple):
     per_output: int
     elastic: bool
 
-    def draw(self, unit: str) -> Draw:
+    def draw(self) -> Draw:
         """Return the same where the input is taken as it probably is, and the output as it is wanted or usual."""
         bound = NEVER if self.rule.bound is None else self.rule.bound
-        return Draw(bound, self.per_call, self.per_input, self.per_usual_output + self.per_output, UNITS.index(unit))
+        return Draw(bound, self.per_call, self.per_input, self.per_usual_output + self.per_output)
 
 
 class Plan:
     """The rows of some limits, for calls that ask alike."""
 
-    __slots__ = ("asked", "base", "choices", "draws", "own", "rates", "rows")
+    __slots__ = ("alarms", "asked", "base", "choices", "draws", "own", "rates", "rows", "units", "wholes")
 
     def __init__(self, group: Group, asked: Asked, choices: int, base: TextRates | None, *, long: bool) -> None:
         self.base = base
@@ -64,11 +64,14 @@ class Plan:
         self.asked = asked
         self.choices = choices
         self.rows = tuple(self._row(ruled) for ruled in group.applied)
-        self.draws: Sequence[Draw] = ()
+        simple = not (group.own or group.wants.caps or group.wants.cuts or group.wants.special)
+        simple = simple and all(ruled.whole and not ruled.strict for ruled in group.applied)
+        self.draws = tuple(row.draw() for row in self.rows) if simple else ()
         """What calls take of each account, where that is all there is to look at; empty where it is not."""
-        special = group.own or group.wants.caps or group.wants.cuts or group.wants.special
-        if not special and not any(row.strict for row in self.rows):
-            self.draws = tuple(row.draw(ruled.unit) for row, ruled in zip(self.rows, group.applied, strict=True))
+        self.units = tuple(UNITS.index(ruled.unit) for ruled in group.applied)
+        self.wholes = tuple(ruled.whole for ruled in group.applied)
+        self.alarms = tuple(ruled.first_alarm for ruled in group.applied)
+        """In the order of the accounts: the unit, the amount, and the first of the thresholds."""
         self.own = tuple(
             (ruled.hard if ruled.unit != "context_window" else -1, self._row(ruled))
             for ruled in group.own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from operator import ge, truediv
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tracetoll.limits import assumed, rules
@@ -84,22 +85,17 @@ class Settling:
         """Settle a reservation that was taken without further ado, unless its lease or a period is over."""
         if self._memory is None:
             return
-        draws = claim.plan.draws
-        found = self._memory.give(held, draws, amounts)
-        if found is None:
+        plan = claim.plan
+        spent = self._memory.give(held, plan.units, amounts)
+        if spent is None:
             return
         claim.reservation = None
-        fullest = -1.0
-        crossed = False
-        for ruled, spent in zip(claim.applied, found):  # noqa: B905
-            share = spent / ruled.whole if ruled.whole else float(bool(spent))
-            if share > fullest:
-                fullest = share
-                claim.fullest = (ruled, spent)
-            if spent >= ruled.first_alarm:
-                crossed = True
-        if crossed:
-            self._look(claim, [(spent, spent - amounts[draw.unit]) for spent, draw in zip(found, draws, strict=True)])
+        if any(map(ge, spent, plan.alarms)):
+            self._look(claim, [(now, now - amounts[unit]) for now, unit in zip(spent, plan.units, strict=True)])
+        elif claim.call.span.is_recording():  # as `_look` does
+            shares = list(map(truediv, spent, plan.wholes))
+            fullest = shares.index(max(shares))
+            claim.fullest = (claim.applied[fullest], spent[fullest])
 
     def _settle(self, claim: Claim, ending: Ending, reservation: int | str) -> None:
         call, usage = claim.call, ending.usage
