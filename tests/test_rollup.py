@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,6 +31,7 @@ from tracetoll import Instrumentor, Limit, LimitExceeded, RollupProcessor, agent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import tzinfo
 
     from conftest import Telemetry
     from opentelemetry.sdk.trace import ReadableSpan
@@ -316,6 +318,30 @@ def test_calls_of_others_get_a_cost(alone: Alone) -> None:
 
     told = totals(root)
     assert (0.65, 1) == (pytest.approx(told["cost.amount"]), told["unpriced.count"])
+
+
+def test_calls_of_others_cost_what_they_cost_at_their_time_of_day(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, ticks = datetime(2026, 11, 29, 16, 29, tzinfo=UTC), time.monotonic
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, _: tzinfo | None = None) -> Clock:  # type: ignore[override]
+            return now  # type: ignore[return-value]
+
+    monkeypatch.setattr("tracetoll.pricing.datetime", Clock)
+    deepseek = {"gen_ai.provider.name": "deepseek", "gen_ai.request.model": "deepseek-chat"}
+    root = alone.span("root")
+    for minutes in (0, 2):  # off-peak prices, half of the others, begin at 16:30
+        now += timedelta(minutes=minutes)
+        monkeypatch.setattr(time, "monotonic", lambda minutes=minutes: ticks() + 60 * minutes)
+        for _ in range(3):
+            alone.chat(root, 1_000_000, 0, **deepseek)
+        alone.provider.force_flush()  # what waits is priced when it is added up
+    root.end()
+
+    assert totals(root)["cost.amount"] == pytest.approx(3 * 0.27 + 3 * 0.135)
 
 
 def test_a_child_that_ends_late_counts_for_the_nearest_ancestor_that_is_open(alone: Alone) -> None:
