@@ -43,12 +43,12 @@ from tracetoll.limits.scope import current_scopes
 from tracetoll.providers.openai import CHAT, FETCHED_RESPONSE, RESPONSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from conftest import Telemetry
 
     from tracetoll.call import Call
-    from tracetoll.ledgers.protocol import Balance
+    from tracetoll.ledgers.protocol import Balance, Line, Output, Reservation
 
 TRACERS: Final = TracerProvider(shutdown_on_exit=False)
 LOGGERS: Final = LoggerProvider(shutdown_on_exit=False)
@@ -621,6 +621,22 @@ def test_a_strict_limit_of_calls_leaves_the_length_of_answers_alone(instrument: 
 
     assert claim is not None
     assert {} == claim.changes
+
+
+def test_a_ledger_made_from_ours_is_asked_for_every_call(instrument: Callable[..., Telemetry]) -> None:
+    asked: list[Sequence[Line]] = []
+
+    class Watched(MemoryLedger):
+        def reserve(self, lines: Sequence[Line], output: Output, lease_s: float) -> Reservation:
+            asked.append(lines)
+            return super().reserve(lines, output, lease_s)
+
+    instrument(limits=[Limit(10, "calls"), Limit(100_000, "tokens")], ledger=Watched())
+
+    opened("gpt-4o-mini")
+    opened("gpt-4o-mini")
+
+    assert [2, 2] == [len(lines) for lines in asked]
 
 
 @pytest.mark.parametrize("per", ["trace", "scope"])

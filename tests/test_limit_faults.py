@@ -14,6 +14,7 @@ import pytest
 
 from tracetoll import Instrumentor, Limit, LimitExceeded, safety
 from tracetoll.engine import Engine
+from tracetoll.ledgers.memory import MemoryLedger
 from tracetoll.local_provider import LocalProvider, Reply
 from tracetoll.signals import Signals, Standing
 
@@ -31,6 +32,7 @@ MODULES = (
     "claiming",
     "estimate",
     "following",
+    "kinds",
     "rules",
     "settling",
     "telling",
@@ -43,6 +45,11 @@ LIMITS = [
     Limit(10, "tokens", per="call", shadow=True),
     Limit(1_000_000, "tokens", per="call", at={0.0000001: "warn", 1.0: "cut"}),
 ]
+PLAIN = [
+    Limit(10_000_000, "tokens", per="process", at={0.000001: "warn", 1.0: "block"}),
+    Limit(9, "usd", per="gen_ai.request.model"),
+]
+"""With these, calls take the short way."""
 
 
 def places() -> list[tuple[Any, str]]:
@@ -61,7 +68,7 @@ def places() -> list[tuple[Any, str]]:
             own = getattr(function, "__module__", None) == getattr(owner, "__module__", owner.__name__)
             if inspect.isfunction(function) and own and name not in NOT_OURS_TO_FAIL:
                 found.append((owner, name))
-    return found
+    return [*found, (MemoryLedger, "take"), (MemoryLedger, "give")]
 
 
 # What is called outside of a call, or what a failing process has to rely on: giving a reservation back.
@@ -120,19 +127,21 @@ def calls(provider: LocalProvider) -> None:
     asyncio.run(more())
 
 
+@pytest.mark.parametrize("given", [LIMITS, PLAIN], ids=["all kinds", "plain"])
 @pytest.mark.parametrize(
     ("owner", "name"), places(), ids=lambda one: one if isinstance(one, str) else one.__name__.rpartition(".")[2]
 )
 def test_a_fault_of_ours_leaves_the_application_and_the_accounts_alone(
     owner: Any,
     name: str,
+    given: list[Limit],
     provider: LocalProvider,
     instrument: Callable[..., Telemetry],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.delenv(safety.RAISE_FAULTS_VARIABLE)
-    instrument(limits=LIMITS)
+    instrument(limits=given)
     engine = Instrumentor().engine
     assert engine is not None
     real = inspect.getattr_static(owner, name)
@@ -150,10 +159,19 @@ def test_a_fault_of_ours_leaves_the_application_and_the_accounts_alone(
     caplog.clear()  # faults are logged, and the telemetry fixture wants nothing to be
 
 
-def test_the_calls_of_this_test_pass_all_these_places(
-    provider: LocalProvider, instrument: Callable[..., Telemetry], caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("given", [LIMITS, PLAIN], ids=["all kinds", "plain"])
+def test_the_calls_of_this_test_go_both_ways(
+    given: list[Limit],
+    provider: LocalProvider,
+    instrument: Callable[..., Telemetry],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    instrument(limits=LIMITS)
+    taken = []
+    take = MemoryLedger.take
+    monkeypatch.setattr(MemoryLedger, "take", lambda *args: taken.append(take(*args)) or taken[-1])
+    instrument(limits=given)
     calls(provider)
+    assert (given is PLAIN) == any(taken)
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert issubclass(LimitExceeded, RuntimeError)

@@ -48,7 +48,8 @@ class Admission:
 
     def __init__(self, ledger: Ledger, prices: Prices, signals: Signals, idle: Callable[[], object]) -> None:
         self.ledger = ledger
-        self._memory = ledger if isinstance(ledger, MemoryLedger) else None
+        # A class made from it may do otherwise when it is asked to reserve.
+        self._memory = ledger if type(ledger) is MemoryLedger else None
         self.claims = Claims(prices)
         self._signals = signals
         self._idle = idle
