@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from surfaces import Case, client
 
 from tracetoll import Instrumentor, Limit, LimitExceeded, Usage, agent, attribution, limits
 from tracetoll.ledgers import memory
+from tracetoll.limits.kinds import Place
 from tracetoll.limits.limit import WrongLimitError
 from tracetoll.local_provider import LocalProvider, Reply
 
@@ -491,6 +493,21 @@ def test_traces_that_take_turns_have_accounts_of_their_own(provider: LocalProvid
     for within in traces:
         with pytest.raises(LimitExceeded):
             ask_in(within)
+
+
+def test_nothing_stays_of_where_calls_were_made_from(provider: LocalProvider, instrument: Instrument) -> None:
+    instrument(limits=[Limit(9, "calls", per="trace")])
+    engine = Instrumentor().engine
+    assert engine is not None
+
+    for _ in range(5):
+        with agent("short-lived"):
+            chat(provider)
+            chat(provider)
+    engine.settle()  # a call is kept until its metrics are recorded
+
+    gc.collect()
+    assert not [one for one in gc.get_objects() if isinstance(one, Place)]
 
 
 def test_without_a_trace_a_limit_per_trace_holds_for_the_block(

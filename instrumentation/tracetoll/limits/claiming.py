@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracetoll.limits.claim import Claim
 from tracetoll.limits.estimate import Learner, size_of
-from tracetoll.limits.kinds import PRICED, Kind, Place, part_of, trace_of
+from tracetoll.limits.kinds import PRICED, Kind, part_of, trace_of
 from tracetoll.pricing import TextRates
 from tracetoll.reading import dig, get, view
 from tracetoll_semconv import attributes as a
@@ -74,12 +74,8 @@ class Claims:
         if kind is None or kind.target is not call.target:
             kind = self._new_kind(call)
         claim.kind = kind
-        place = kind.anywhere if not call.scopes else None
-        if place is None:
-            place = kind.latest
-            if place is None or not place.has(call):
-                place = kind.latest = Place(call, *self._find(call, kind))
-        claim.place, group = place, place.group
+        place = claim.place = kind.place(call) or kind.remember(call, *self._find(call, kind))
+        group = place.group
         claim.applied, claim.own = group.applied, group.own
         if not (group.applied or group.own):
             claim.lines = ()

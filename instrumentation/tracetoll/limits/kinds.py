@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import ref
 
@@ -123,11 +124,11 @@ class Kind:
     __slots__ = (
         "_choices",
         "_groups",
+        "_places",
         "anywhere",
         "cap_field",
         "caps",
         "continues",
-        "latest",
         "learned",
         "longest",
         "own",
@@ -154,8 +155,8 @@ class Kind:
         self.plain = all(not ruled.dynamic and (account or ruled.per == "trace") for ruled, account in self.rules)
         """Whether it does not depend on the call which of the limits apply, in a trace."""
         self._groups: dict[tuple[Sequence[Ruled], Sequence[Ruled]], Group] = {}
-        self.latest: Place | None = None
-        """Where the last call was made from: most calls follow another one from there."""
+        self._places: dict[int, Place] = {}
+        """Where calls were made from, by the id of the context, while it lives: most follow another one from there."""
         self.anywhere: Place | None = None
         """Stands for all places without blocks, where all have the same accounts."""
         if self.plain and not any(ruled.per == "trace" for ruled, _ in self.rules):
@@ -175,6 +176,18 @@ class Kind:
         self.priced: tuple[float, TextRates | None, int | None] = (0.0, None, None)
         """Until when they may be kept, by the monotonic clock; prices of calls that do not choose a service tier, and
         the context window."""
+
+    def place(self, call: Call) -> Place | None:
+        """Return where a call is made from; None: no call of this kind was made from there."""
+        if self.anywhere is not None and not call.scopes:
+            return self.anywhere
+        place = self._places.get(id(call.context))
+        return place if place is not None and place.has(call) else None
+
+    def remember(self, call: Call, group: Group, accounts: Sequence[str]) -> Place:
+        """Remember what limits calls that are made from where a call is, and whose accounts they have."""
+        place = self._places[id(call.context)] = Place(call, group, accounts, self._places)
+        return place
 
     def choices_of(self, fields: Mapping[str, Any]) -> int:
         """Return how many answers a request asks for."""
@@ -201,8 +214,12 @@ class Place:
 
     __slots__ = ("_attribution", "_context", "_scopes", "accounts", "group", "joint")
 
-    def __init__(self, call: Call, group: Group, accounts: Sequence[str]) -> None:
-        self._context = ref(call.context)  # weak: a context has the span, with everything that it says
+    def __init__(
+        self, call: Call, group: Group, accounts: Sequence[str], among: dict[int, Place] | None = None
+    ) -> None:
+        # Weak: a context has the span, with everything that it says. Nothing is left of it when it goes.
+        gone = None if among is None else partial(_forget, among, id(call.context))
+        self._context = ref(call.context, gone)
         self._attribution = call.attribution
         self._scopes = call.scopes
         self.group = group
@@ -213,6 +230,10 @@ class Place:
     def has(self, call: Call) -> bool:
         """Return whether a call is made from here. It is told by identity: what blocks set stays the same in them."""
         return self._context() is call.context and self._attribution is call.attribution and self._scopes is call.scopes
+
+
+def _forget(places: dict[int, Place], context: int, _: object) -> None:
+    places.pop(context, None)
 
 
 def trace_of(context: Context) -> str | None:
