@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry import trace
 from surfaces import MESSAGES, Case, both, cases, client, each, inside, run
 from surfaces.sdks.mistral import CHAT, CONVERSATION, HOME
 from surfaces.ways import major
 
-from tracetoll import Limit, limits
+from tracetoll import Instrumentor, Limit, limits
 from tracetoll.local_provider import Reply
 
 if TYPE_CHECKING:
@@ -24,7 +25,36 @@ if TYPE_CHECKING:
     from tracetoll.local_provider import LocalProvider
 
 HTTP = "httpx2" if major("mistralai") >= 3 else "httpx"
-own_spans = pytest.mark.skipif(HOME == "mistralai", reason="mistralai 1 has no spans of its own")
+own_spans = pytest.mark.skipif(HOME == "mistralai", reason="mistralai 1 cannot be asked for spans of its own")
+
+
+@pytest.mark.parametrize("case", cases((CHAT,), both("whole", "stream")))
+def test_spans_that_nobody_asked_the_sdk_for_are_replaced(
+    case: Case, provider: LocalProvider, instrumented: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        hook = importlib.import_module(f"{HOME}._hooks.tracing")
+    except ImportError:
+        pytest.skip("this version of mistralai has no spans of its own")
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: instrumented.tracer_provider)
+
+    async def use() -> None:
+        async with inside(case.client(provider.url)) as of:
+            answer = await case.answer(of)
+            if case.streamed:
+                async for _ in each(answer):
+                    pass
+
+    run(use(), asynchronous=case.asynchronous)
+
+    span = instrumented.only_span()
+    assert "tracetoll" == span.instrumentation_scope.name  # type: ignore[union-attr]
+    sent = provider.requests[-1].headers.get("traceparent")
+    if sent is not None:  # later versions send none, unless they are asked to tell
+        assert format(span.context.span_id, "016x") in sent
+    Instrumentor().uninstrument()
+    enabled, tracer = hook.get_or_create_otel_tracer()
+    assert (True, False) == (enabled, "Quiet" in type(tracer).__name__)
 
 
 @own_spans

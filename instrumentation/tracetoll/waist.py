@@ -18,7 +18,7 @@ from tracetoll.callers import caller, carrying, handing_on
 from tracetoll.errors import LimitExceeded
 from tracetoll.held import holding, reading
 from tracetoll.own_streams import METHODS, provider_said
-from tracetoll.quiet import QuietTracer
+from tracetoll.quiet import quiet
 from tracetoll.reading import dig, get, text
 from tracetoll.routes import Route, Routes
 from tracetoll.safety import contained, fault
@@ -72,7 +72,7 @@ class WaistSeam:
             yield response.function.at, functools.partial(self._wrap_response, response)
         if waist.tap is not None:
             yield from ((place, functools.partial(closing, waist.tap.at)) for place in waist.tap.closes)
-        yield from ((place, functools.partial(QuietTracer, self.switch)) for place in waist.own_tracers)
+        yield from ((place, functools.partial(quiet, self.switch)) for place in waist.own_tracers)
         for function in waist.attempts:
             yield function.at, self._wrap_attempt
         yield from ((place, functools.partial(carrying, self.switch)) for place in waist.elsewhere)

@@ -95,6 +95,8 @@ API: Final = Waist(
         for name, waits in (("do_request", False), ("do_request_async", True))
     ),
     attempts=tuple(Function(at=f"{sdk}._hooks.sdkhooks:SDKHooks.before_request") for sdk in (*SDKS, *CLIENTS)),
+    # mistralai 1.10 to 2.0 tell of calls wherever there is a tracer provider, later ones where they are given one.
+    own_tracers=tuple(f"{sdk}._hooks.tracing:get_or_create_otel_tracer" for sdk in (SDKS[0], CLIENTS[0])),
     readers=tuple(f"{sdk}.utils.eventstreaming:stream_events_async" for sdk in (*SDKS, *CLIENTS)),
     key=paths("request.method", "request.url"),
     body=Body(at=("request",), form="request"),

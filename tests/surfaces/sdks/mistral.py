@@ -37,6 +37,7 @@ SDK = Sdk(
     retrying={"retrying": True} if HOME != "mistralai" else None,
     async_name="{}_async",
     stream_can=frozenset({"with", "response"}),
+    apart=HOME == "mistralai",
 )
 CHAT = Surface(
     sdk="mistral",
