@@ -139,6 +139,11 @@ class Sdk:
         return there and (known is None or version_of(known.distribution) >= known.oldest)
 
 
+def observed(**said: Any) -> Sdk:
+    """Return an SDK of which only the answers of a connection are seen: whole ones, without headers or a host."""
+    return Sdk(ways=("whole",), observed=True, request_id=(), tells_host=False, **said)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Surface:
     """One method of an SDK: how to ask it, and what its span must say."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from surfaces.sdks.anthropic import CLAUDE
-from surfaces.ways import LONG, QUESTION, Sdk, Surface
+from surfaces.ways import LONG, QUESTION, Surface, observed
 from tracetoll.local_provider import Reply
 
 # It would start the program once more, to ask.
@@ -44,7 +44,7 @@ class Agent:
         return told
 
 
-SDK = Sdk(
+SDK = observed(
     name="claude_agent",
     module="claude_agent_sdk",
     client=lambda url, _, **options: Agent(url, **options),
@@ -52,13 +52,9 @@ SDK = Sdk(
     patched=tuple(f"claude_agent_sdk._internal.{module}:parse_message" for module in ("client", "message_parser")),
     error="claude_agent_sdk:ResultError",
     rejected=lambda status: Reply.anthropic_error(status, "bad_toll", "No such toll"),
-    ways=("whole",),
     synchronous=False,
-    observed=True,
     answer_id=None,
     answer_model=None,
-    request_id=(),
-    tells_host=False,
     apart=True,
 )
 QUERY = Surface(

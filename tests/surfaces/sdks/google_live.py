@@ -7,7 +7,7 @@ from typing import Any
 
 from surfaces.sdks.google_genai import EARLY
 from surfaces.sockets import Sockets
-from surfaces.ways import QUESTION, Sdk, Surface
+from surfaces.ways import QUESTION, Surface, observed
 
 
 class Sessions:
@@ -33,7 +33,7 @@ class Sessions:
         self._sockets.close()
 
 
-SDK = Sdk(
+SDK = observed(
     name="google_live",
     module="google.genai.live",
     client=lambda url, _: Sessions(url),
@@ -41,13 +41,9 @@ SDK = Sdk(
     patched=("google.genai.live:AsyncSession._receive", "google.genai.live:AsyncLive.connect"),
     error="google.genai.errors:APIError",
     rejected=None,
-    ways=("whole",),
     synchronous=False,
-    observed=True,
     answer_id=None,
     answer_model=None,
-    request_id=(),
-    tells_host=False,
     apart=EARLY,
 )
 TURN = Surface(

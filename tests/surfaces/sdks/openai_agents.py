@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from surfaces.sockets import Sockets
-from surfaces.ways import LONG, QUESTION, Sdk, Surface
+from surfaces.ways import LONG, QUESTION, Surface, observed
 from tracetoll.local_provider import Reply
 
 
@@ -63,7 +63,7 @@ def failed(_: int) -> Reply:
     return Reply(events=[{"type": "response.failed", "response": told}])
 
 
-SDK = Sdk(
+SDK = observed(
     name="openai_agents",
     module="agents.models.openai_responses",
     client=lambda url, _, **options: Model(url, **options),
@@ -71,11 +71,7 @@ SDK = Sdk(
     patched=("agents.models.openai_responses:_construct_response_stream_event_from_payload",),
     error="agents.exceptions:ModelBehaviorError",
     rejected=failed,
-    ways=("whole",),
     synchronous=False,
-    observed=True,
-    request_id=(),
-    tells_host=False,
     apart=True,
 )
 WHOLE, STREAMED = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from surfaces.sdks.openai import SDK as OPENAI
 from surfaces.sockets import Sockets
-from surfaces.ways import QUESTION, Sdk, Surface, settled
+from surfaces.ways import QUESTION, Surface, observed, settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ class Sessions:
         self._sockets.close()
 
 
-SDK = Sdk(
+SDK = observed(
     name="openai_realtime",
     module="openai.resources.realtime",
     client=lambda url, use_async: Sessions(url, use_async=use_async),
@@ -64,11 +64,7 @@ SDK = Sdk(
     patched=tuple(f"openai.resources.realtime.realtime:{kind}RealtimeConnection.parse_event" for kind in ("", "Async")),
     error=None,
     rejected=OPENAI.rejected,
-    ways=("whole",),
-    observed=True,
     answer_model=None,
-    request_id=(),
-    tells_host=False,
     # openai enters websockets' connection by itself, which websockets 17.1 warns about
     warns=("ignore:connect\\(\\) must be used as a context manager:DeprecationWarning",),
 )
