@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from surfaces import MESSAGES, SDKS, each, run, settled
+from surfaces.sdks.litellm import log_nothing
 
 from tracetoll import Limit, LimitExceeded, agent, attribution, limits
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tracetoll.local_provider import LocalProvider, Received, Reply
 
 litellm: Any = pytest.importorskip("litellm")
+log_nothing()
 
 pytestmark = [
     *map(pytest.mark.filterwarnings, SDKS["litellm"].warns),
