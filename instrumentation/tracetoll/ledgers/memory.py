@@ -114,7 +114,7 @@ class MemoryLedger:
     def take(self, joint: Joint, draws: Sequence[Draw], into: int, output: int, lease_s: float) -> Held | None:
         """Take what a call draws of each account; None, and nothing taken, where it does not simply fit.
 
-        As `reserve`, which says what to do then, in a third of the time. The reservation cannot be extended.
+        As `reserve`, which says what to do then, with less to do. The reservation cannot be extended.
         """
         now = self._ticks()
         needs: list[int] = []
@@ -146,7 +146,7 @@ class MemoryLedger:
     def give(self, held: Held, units: Sequence[int], amounts: Sequence[int]) -> Sequence[int] | None:
         """Settle what `take` has taken; return what is spent of each account then.
 
-        `units` say which of the amounts is spent of each account. As `settle`, in half the time; None, and nothing
+        `units` say which of the amounts is spent of each account. As `settle`, with less to do; None, and nothing
         done, where the lease is over, or a period may be.
         """
         now = self._ticks()
