@@ -2,8 +2,9 @@
 
     python benchmarks/limits.py [--rounds 60] [--traces 1000000]
 
-The chat call is measured as in overhead.py: in random order within a round, calls without us, calls that are
-counted, and calls that are held to five limits as well. The ratio of what the last two add is what to compare.
+Chat calls, whole and streamed, are measured as in overhead.py: in random order within a round, calls without us,
+calls that are counted, and calls that are held to five limits as well. The ratio of what the last two add is what to
+compare.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import random
 import statistics
 import threading
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import psutil
@@ -90,9 +92,8 @@ def contended() -> tuple[float, float]:
     return (time.perf_counter_ns() - begun) / len(times) / 1e3, statistics.median(times)
 
 
-def added(rounds: int) -> tuple[float, float]:
-    """Return what counting adds to a chat call, and what counting with five limits does, in microseconds of CPU."""
-    run = Calls().chat
+def added(run: Callable[[int], None], calls: int, rounds: int) -> tuple[float, float]:
+    """Return what counting adds to a call, and what counting with five limits does, in microseconds of CPU."""
     instrumentor = Instrumentor()
     engine, patches = instrumentor.engine, instrumentor.patches
     assert engine is not None
@@ -104,8 +105,8 @@ def added(rounds: int) -> tuple[float, float]:
         engine.admission.claims.use(rules if limited else ())
         run(1)
         begun = time.process_time_ns()
-        run(BLOCK)
-        return (time.process_time_ns() - begun) / BLOCK / 1e3
+        run(calls)
+        return (time.process_time_ns() - begun) / calls / 1e3
 
     jobs: dict[str, Callable[[], float]] = {
         "base": lambda: block(on=False, limited=False),
@@ -151,16 +152,21 @@ def main() -> None:
     print(f"reserve and settle, five limits, tight loop: {tight_loop():.1f} us")
     wall, median = contended()
     print(f"the same under {THREADS} threads: {wall:.1f} us of wall clock each, median in its thread {median:.1f} us")
-    for name, sampler in (("sampled", ALWAYS_ON), ("not sampled", ALWAYS_OFF)):
+    calls = Calls()
+    for name, run, number, sampler, traced in (
+        ("chat call", calls.chat, BLOCK, ALWAYS_ON, True),
+        ("chat call, not sampled", calls.chat, BLOCK, ALWAYS_OFF, True),
+        ("chat call outside of any trace", calls.chat, BLOCK, ALWAYS_ON, False),
+        ("streamed chat call, 20 chunks", calls.stream(20), BLOCK // 2, ALWAYS_ON, True),
+        ("streamed chat call, 200 chunks", calls.stream(200), BLOCK // 5, ALWAYS_ON, True),
+    ):
         tracer_provider, meter_provider = providers(sampler)
         Instrumentor().instrument(tracer_provider=tracer_provider, meter_provider=meter_provider)
-        with tracer_provider.get_tracer("benchmark").start_as_current_span("task"):
-            counted, limited = added(arguments.rounds)
+        task = tracer_provider.get_tracer("benchmark").start_as_current_span("task")
+        with task if traced else nullcontext():
+            counted, limited = added(run, number, arguments.rounds)
         Instrumentor().uninstrument()
-        print(
-            f"chat call, {name}: {counted:.0f} us added, {limited:.0f} us with five limits: "
-            f"ratio {limited / counted:.2f}"
-        )
+        print(f"{name}: {counted:.0f} us added, {limited:.0f} us with five limits: ratio {limited / counted:.2f}")
     memory(arguments.traces)
 
 

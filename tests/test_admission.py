@@ -425,9 +425,11 @@ class AdmissionMachine(RuleBasedStateMachine):
         if running.ended or not running.request.streaming:
             return
         running.call.sent = running.call.received = running.streamed = True
-        if running.call.claim is not None:
-            event = {"choices": [{"delta": {"content": "x" * text}}]}
-            assert self.engine.admission.saw(running.call.claim, event) is None
+        claim = running.call.claim
+        if claim is not None:
+            claim.chunks += 1
+            if claim.chunks >= claim.look_at:
+                assert self.engine.admission.saw(claim, {"choices": [{"delta": {"content": "x" * text}}]}) is None
 
     def again(self, running: Running, end: Any) -> None:
         """End a call that has ended."""

@@ -14,7 +14,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tracetoll import errors
-from tracetoll.limits.claim import SKIPPED
 from tracetoll.reading import dig, get
 from tracetoll.safety import contained
 from tracetoll.streams import event_reader
@@ -260,8 +259,10 @@ class Watcher:
         if claim is None or not self._call.streaming or self._call.rejected:
             return None
         with _READING:
+            if not claim.raw:
+                claim.follow_bytes()
             claim.chunks += 1
-            if claim.chunks > claim.exact_until and claim.chunks & SKIPPED:
+            if claim.chunks < claim.look_at:
                 return None
             return self._call.engine.admission.saw(claim, piece)
         return None

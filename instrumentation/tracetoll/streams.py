@@ -9,7 +9,6 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from tracetoll.limits.claim import SKIPPED
 from tracetoll.providers.waists import ENDED
 from tracetoll.reading import dig, get, view
 from tracetoll.safety import contained, fault
@@ -225,20 +224,25 @@ class SyncTap(_Tap):
         finally:
             call.running = False
         hidden = self._seen(event)
-        claim, cut = self._claim, None
+        claim = self._claim
         if claim is not None:
-            claim.chunks += 1  # here, for it comes with every event
-            if claim.chunks <= claim.exact_until or not claim.chunks & SKIPPED:
-                cut = self._limited(event)
-            if cut is not None:
-                response = self._end(cut)
-                with _CUTTING:
-                    if response is not None:
-                        response.close()
-                    if hasattr(self._inner, "close"):
-                        self._inner.close()
-                raise cut
+            chunks = claim.chunks = claim.chunks + 1  # here, for it comes with every event
+            if chunks >= claim.look_at:
+                self._follow(event)
         return self.__next__() if hidden else event
+
+    def _follow(self, event: object) -> None:
+        """Follow the stream for the limits. Raises LimitExceeded, with the response closed, if one says so."""
+        cut = self._limited(event)
+        if cut is None:
+            return
+        response = self._end(cut)
+        with _CUTTING:
+            if response is not None:
+                response.close()
+            if hasattr(self._inner, "close"):
+                self._inner.close()
+        raise cut
 
 
 class AsyncTap(_Tap):
@@ -266,17 +270,22 @@ class AsyncTap(_Tap):
         finally:
             call.running = False
         hidden = self._seen(event)
-        claim, cut = self._claim, None
+        claim = self._claim
         if claim is not None:
-            claim.chunks += 1  # here, for it comes with every event
-            if claim.chunks <= claim.exact_until or not claim.chunks & SKIPPED:
-                cut = self._limited(event)
-            if cut is not None:
-                response = self._end(cut)
-                with _CUTTING:
-                    if response is not None:
-                        await _closed(response)
-                    if hasattr(self._inner, "aclose"):
-                        await self._inner.aclose()
-                raise cut
+            chunks = claim.chunks = claim.chunks + 1  # here, for it comes with every event
+            if chunks >= claim.look_at:
+                await self._follow(event)
         return await self.__anext__() if hidden else event
+
+    async def _follow(self, event: object) -> None:
+        """Follow the stream for the limits. Raises LimitExceeded, with the response closed, if one says so."""
+        cut = self._limited(event)
+        if cut is None:
+            return
+        response = self._end(cut)
+        with _CUTTING:
+            if response is not None:
+                await _closed(response)
+            if hasattr(self._inner, "aclose"):
+                await self._inner.aclose()
+        raise cut

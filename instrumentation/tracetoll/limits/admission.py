@@ -78,10 +78,10 @@ class Admission:
         if claim is None:
             return None
         call.claim = claim
-        draws, memory = claim.plan.draws, self._memory
-        if draws and memory is not None and not self._room.queues:  # nothing else has to be looked at
+        plan, memory = claim.plan, self._memory
+        if plan.simple and plan.draws and claim.fits and memory is not None and not self._room.queues:
             output = claim.usual_output if claim.cap is None else claim.cap
-            held = memory.take(claim.place.joint, draws, claim.input, output, LEASE_S)
+            held = memory.take(claim.place.joint, plan.draws, claim.input, output, LEASE_S)
             if held is not None:
                 claim.held, claim.reservation, claim.granted_output = held, held.id, output
                 return claim
@@ -245,7 +245,10 @@ class Admission:
 
     def saw(self, claim: Claim, event: object) -> LimitExceeded | None:
         """Take an event of a stream, or some of its bytes; return what to end it with if a limit says so."""
-        claim.characters += text_length_of_bytes(event) if isinstance(event, bytes) else text_length(event)
+        if claim.measured:
+            claim.characters += text_length_of_bytes(event) if isinstance(event, bytes) else text_length(event)
+            claim.looked += 1
+        claim.look_after(claim.chunks)
         now = time.perf_counter()
         if now - claim.renewed > _RENEW_S and claim.reservation is not None:
             claim.renewed = now

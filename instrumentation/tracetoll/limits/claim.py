@@ -26,10 +26,12 @@ LEAST_OUTPUT: Final = 16
 """The lowest cap that is worth a call; the Responses API takes none below it."""
 LONGEST_UNKNOWN: Final = 4096
 """The cap given to an uncapped call of a model whose longest answer is unknown: every chat model takes it."""
-EXACT_UNTIL: Final = 16
+_EXACT_UNTIL: Final = 16
 """How many events of a stream are looked at one by one, where no limit may cut it: nobody has to know exactly then."""
-SKIPPED: Final = 7
-"""After that, an event whose number has none of these bits stands for those that were skipped before it."""
+_SKIPPED: Final = 8
+"""After that, each that is looked at stands for so many."""
+_UNMEASURED: Final = 32
+"""The same where the text is not counted: often enough to renew the lease of a stream that takes so long."""
 _THINKING: Final = ("thinking", "budget_tokens")
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -78,9 +80,16 @@ class Claim:
     waited_s = 0.0
     watching = False
     """Whether a limit may cut this call's stream."""
-    characters = chunks = 0
-    """Characters in the events of a stream, or pieces of its bytes, that were looked at; how many came."""
-    exact_until: float = EXACT_UNTIL
+    chunks = 0
+    """How many events of a stream have come, or pieces of its bytes."""
+    look_at = 0
+    """Which of them is looked at next."""
+    measured = False
+    """Whether the text in those that are looked at is counted."""
+    raw = False
+    """Whether they are pieces of bytes: how many tokens there are in one tells nothing about the next."""
+    characters = looked = 0
+    """How much text there was in how many of them."""
     settled = False
     tightest: Standing | None = None
     """The limit that did something about this call."""
@@ -161,11 +170,27 @@ class Claim:
     @property
     def text(self) -> int:
         """Return how many characters of text a stream has brought; of a long one about how many."""
-        chunks = self.chunks
-        if chunks <= self.exact_until:
-            return self.characters
-        step = SKIPPED + 1
-        return self.characters * chunks // (EXACT_UNTIL + chunks // step - EXACT_UNTIL // step)
+        return self.characters * self.chunks // self.looked if self.looked else 0
+
+    def follow(self, *, measured: bool, watching: bool = False) -> None:
+        """Follow the call's stream: count its text, and look at each of its events, if a limit may cut it."""
+        self.measured, self.watching = measured, watching
+        self.chunks = 0  # an attribute of its own is faster to count with
+        self.look_at = 1 if measured else _UNMEASURED
+
+    def follow_bytes(self) -> None:
+        """Follow the call's stream by pieces of its bytes."""
+        self.raw = True
+        self.follow(measured=True, watching=self.watching)
+
+    def look_after(self, chunk: int) -> None:
+        """Find out what to look at after an event."""
+        if not self.measured:
+            self.look_at = chunk + _UNMEASURED
+        elif chunk < _EXACT_UNTIL or self.watching:
+            self.look_at = chunk + 1
+        else:
+            self.look_at = chunk + _SKIPPED
 
     def change(self, field: str, value: object) -> None:
         """Have a field of the request sent with another value."""

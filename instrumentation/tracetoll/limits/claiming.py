@@ -30,7 +30,6 @@ _CONTINUES: Final = ("previous_response_id", "conversation")
 _COMPLAINED_KEPT: Final = 1000
 _LEARNED_WELL: Final = 256
 """After how many answers of a model only every eighth is learned from."""
-_ALWAYS: Final = float("inf")
 _new_tuple: Final = tuple.__new__
 
 
@@ -117,9 +116,8 @@ class Claims:
         if plan is None or plan.base != base:
             plan = group.plan(key, claim.asked, claim.choices, base, long=long)
         claim.plan = plan
-        if wants.cuts and call.streaming:
-            claim.watching = True
-            claim.exact_until = _ALWAYS
+        if call.streaming:
+            claim.follow(measured=wants.cuts or learned.measures(), watching=wants.cuts)
         if group.own:
             claim.fits = _fits(claim, plan)
 
@@ -159,15 +157,14 @@ class Claims:
             self._keep_context(claim.call.response_id, (into or 0) + (out or 0))
         if cost is not None and cost.source == "provider":
             learned.learn_cost(cost.amount, (into or 0) + (out or 0))
+        if out is not None and claim.looked:
+            learned.learn_stream(claim.text, 0 if claim.raw else claim.chunks, out)
         if learned.output.seen > _LEARNED_WELL and learned.skip():
             return
         if all(get(claim.body, name) is None for name in _CONTINUES):
             learned.learn_input(claim.size, into)
         if out is not None:
             learned.output.add(out / claim.choices)
-            learned.learn_text(claim.text, out)
-            if claim.chunks:
-                learned.chunk.add(out / claim.chunks)
 
     def _keep_context(self, answer: str | None, tokens: int) -> None:
         """Remember how many tokens a conversation that the provider keeps has, for who continues it."""
@@ -282,8 +279,9 @@ def _told(call: Call, trace: str | None) -> Told:
 def _fits(claim: Claim, plan: Plan) -> bool:
     """Return whether a call fits into the limits of the call alone as it is."""
     most = claim.size.bound + claim.before
+    wanted = claim.output.wanted if not plan.simple else claim.usual_output if claim.cap is None else claim.cap
     for bound, (_, strict, per_input, per_call, per_usual, rate, _) in plan.own:
         fixed = per_call + per_input * (most if strict else claim.input) + per_usual * claim.usual_output
-        if fixed + rate * claim.output.wanted > bound:
+        if fixed + rate * wanted > bound:
             return False
     return True

@@ -23,14 +23,19 @@ _SINKS: Final = 0.005
 _MARGIN: Final = 1.05
 _FIRST_TEXT_RATIO: Final = 0.35
 _FIRST_CHUNK: Final = 2.0
+_STREAMS_KNOWN: Final = 32
+"""After how many streams of a model the text of few alone is counted: the events tell enough of the others."""
+_UNMEASURED: Final = 31
+"""How many streams there are between those, a power of two less one."""
 _MEDIA_TOKENS: Final = 1600
 """For an image, a file or a sound, whose bytes tell nothing; a large image is 1,445 with OpenAI's first models."""
 _ENVELOPE: Final = 64
 _TOOLS_ENVELOPE: Final = 512
 """What providers were seen to add to a request that has tools: up to 350 tokens of their own text."""
 _MESSAGE: Final = len('{"role":"","content":""}')
+_SETTINGS: Final = frozenset({int, float, bool, type(None)})
 _SETTING: Final = 8
-"""Bytes for a number beside the conversation; no prompt contains it."""
+"""Bytes for a setting beside the conversation that is no text; no prompt contains it."""
 _LONG_DATA: Final = 1024
 _MODELS_KEPT: Final = 2048
 _MEDIA_KEYS: Final = frozenset(
@@ -46,7 +51,7 @@ class Size(NamedTuple):
     """How large a request is."""
 
     bytes: int
-    """As compact JSON in UTF-8, without what is counted as media; a setting that is a number as eight of them."""
+    """As compact JSON in UTF-8, without what is counted as media; a setting that is no text as eight of them."""
     media: int
     """Images, files and sounds."""
     bound: int
@@ -65,7 +70,7 @@ def size_of(body: object) -> Size:  # noqa: C901  # in pieces it takes half as l
                 media += 1
             else:
                 total += len(key) + (len(value) + 6 if value.isascii() else _bytes(value) + 4)
-        elif kind is int or kind is float:
+        elif kind in _SETTINGS:
             total += len(key) + 4 + _SETTING
         elif kind is list and value and type(value[0]) is dict:
             total += len(key) + 6 + len(value)
@@ -101,6 +106,8 @@ def _size_of(nodes: list[Any]) -> tuple[int, int]:  # noqa: C901, PLR0912  # as 
                 kind = type(value)
                 if kind is str and key not in _MEDIA_KEYS:  # most of a conversation
                     total += len(value) + 2 if value.isascii() else _bytes(value)
+                elif kind is bool:
+                    total += 4
                 elif kind is int or kind is float:
                     total += len(repr(value))
                 elif key in _MEDIA_KEYS and _is_media(value):
@@ -173,7 +180,7 @@ class Edge:
 class Learned:
     """What has been learned of one model on one surface."""
 
-    __slots__ = ("_skipped", "chunk", "nano_per_token", "output", "ratio", "text_ratio")
+    __slots__ = ("_skipped", "_streams", "chunk", "nano_per_token", "output", "ratio", "text_ratio")
 
     def __init__(self) -> None:
         self.ratio = Edge(_FIRST_RATIO)
@@ -186,7 +193,7 @@ class Learned:
         """Output tokens per event of a stream."""
         self.nano_per_token = Edge(0.0)
         """What a provider that states its costs asked for, in nano-dollars."""
-        self._skipped = 0
+        self._skipped = self._streams = 0
 
     def estimate(self, size: Size) -> tuple[int, int]:
         """Return how many tokens a request of some size will probably have, and an answer without a cap."""
@@ -198,6 +205,13 @@ class Learned:
         self._skipped = (self._skipped + 1) & 7
         return self._skipped != 0
 
+    def measures(self) -> bool:
+        """Return whether to count the text of one more stream."""
+        if self.chunk.seen < _STREAMS_KNOWN:
+            return True
+        self._streams = (self._streams + 1) & _UNMEASURED
+        return self._streams == 0
+
     def learn_input(self, size: Size, input_tokens: int | None) -> None:
         """Take what the provider counted for a request of some size."""
         if input_tokens is not None and not size.media and size.bytes:
@@ -208,10 +222,12 @@ class Learned:
         if nano is not None and tokens:
             self.nano_per_token.add(nano / tokens)
 
-    def learn_text(self, characters: int, output_tokens: int | None) -> None:
+    def learn_stream(self, characters: int, events: int, output_tokens: int) -> None:
         """Take how many output tokens the provider counted for a stream of some length."""
-        if output_tokens is not None and characters:
+        if characters:
             self.text_ratio.add(output_tokens / characters)
+        if events:
+            self.chunk.add(output_tokens / events)
 
 
 class Learner:

@@ -55,7 +55,20 @@ class Row(NamedTuple):
 class Plan:
     """The rows of some limits, for calls that ask alike."""
 
-    __slots__ = ("alarms", "asked", "base", "choices", "draws", "own", "rates", "rows", "units", "wholes")
+    __slots__ = (
+        "alarms",
+        "asked",
+        "base",
+        "choices",
+        "draws",
+        "own",
+        "own_alarms",
+        "rates",
+        "rows",
+        "simple",
+        "units",
+        "wholes",
+    )
 
     def __init__(self, group: Group, asked: Asked, choices: int, base: TextRates | None, *, long: bool) -> None:
         self.base = base
@@ -65,10 +78,12 @@ class Plan:
         self.asked = asked
         self.choices = choices
         self.rows = tuple(self._row(ruled) for ruled in group.applied)
-        simple = not (group.own or group.wants.caps or group.wants.cuts or group.wants.special)
-        simple = simple and all(ruled.whole and not ruled.strict for ruled in group.applied)
-        self.draws = tuple(row.draw() for row in self.rows) if simple else ()
-        """What calls take of each account, where that is all there is to look at; empty where it is not."""
+        self.simple = not (group.wants.caps or group.wants.cuts or group.wants.special) and all(
+            ruled.whole and not ruled.strict for ruled in group.applied
+        )
+        """Whether a call that fits needs nothing else looked at."""
+        self.draws = tuple(row.draw() for row in self.rows)
+        """What calls take of each account, where they are simple."""
         self.units = tuple(UNITS.index(ruled.unit) for ruled in group.applied)
         self.wholes = tuple(ruled.whole for ruled in group.applied)
         self.alarms = tuple(ruled.first_alarm for ruled in group.applied)
@@ -79,6 +94,8 @@ class Plan:
             if ruled.hard is not None
         )
         """The bounds of limits of the call alone; -1: it depends on the model's context window."""
+        self.own_alarms = tuple((UNITS.index(ruled.unit), ruled.first_alarm) for ruled in group.own)
+        """The unit of each, and the first of its thresholds; 0 or 1, and so always crossed, where it is a share."""
 
     def lines(self, accounts: Sequence[str], into: int, most: int, usual: int) -> list[Line]:
         """Return the lines of a call: `into` is what its input will probably be, `most` what it can be."""

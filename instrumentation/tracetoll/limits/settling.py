@@ -65,7 +65,7 @@ class Settling:
             return
         claim.settled = True
         usage, cost = ending.usage, ending.cost
-        into = out = None
+        into = out = spent = None
         if usage is not None:
             into, out = usage.input_tokens, usage.output_tokens
             if claim.held is not None and ending.outcome == "done" and not usage.sides:
@@ -74,7 +74,7 @@ class Settling:
         if claim.reservation is not None:
             self._settle(claim, ending, claim.reservation)
         if usage is not None:
-            if claim.own:
+            if claim.own and (spent is None or _alarming(spent, claim.plan.own_alarms)):
                 self._look_at_own(claim, usage, ending)
             if cost is None or cost.amount is None:
                 for ruled, line in with_lines(claim):
@@ -235,6 +235,14 @@ class Settling:
         standing = Standing(ruled, account_text(ruled, line.account if line is not None else None), 0)
         standing.state = "unpriced"
         self._signals.tell(events.BUDGET_UNPRICED, claim.call, standing, {})
+
+
+def _alarming(spent: Sequence[int], alarms: Sequence[tuple[int, int]]) -> bool:
+    """Return whether what one call took, by unit, may have crossed a threshold."""
+    for unit, first in alarms:  # noqa: SIM110  # any() takes twice as long
+        if spent[unit] >= first:
+            return True
+    return False
 
 
 def _changes(balances: Iterable[Balance]) -> Sequence[tuple[int, int]]:
