@@ -239,6 +239,31 @@ def test_a_stream_ends_its_span_when_it_ends(
         assert span.status.is_unset
 
 
+@pytest.mark.parametrize("case", [*FULL_STREAMS, *OTHER_STREAMS])
+def test_a_stream_that_is_dropped_unread_ends_in_whatever_order_it_is_collected(
+    case: Case, provider: LocalProvider, instrumented: Telemetry
+) -> None:
+    usual = gc.get_threshold()
+    if case.surface.of.lazy_streams:
+        pytest.skip("nothing is sent before somebody reads")
+
+    async def use() -> int:
+        async with inside(case.client(provider.url)) as of:
+            for often in (1, 2, 4, 8, 16, 32):  # collections change the order of the next one
+                gc.set_threshold(often, 1000, 1000)
+                try:
+                    stream = await case.answer(of)
+                finally:
+                    gc.set_threshold(*usual)
+                del stream
+                if case.asynchronous:
+                    await asyncio.sleep(0.01)  # the event loop closes what iterated
+                gc.collect()
+            return len(instrumented.spans)
+
+    assert 6 == run(use(), asynchronous=case.asynchronous)
+
+
 @pytest.mark.parametrize("case", cases((CHAT, CLAUDE, RESPONSES), both("helper")))
 def test_a_helper_that_is_left_half_way_is_closed(case: Case, provider: LocalProvider, instrumented: Telemetry) -> None:
     async def use() -> int:

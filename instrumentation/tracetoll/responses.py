@@ -182,7 +182,7 @@ class Watcher:
         self.response = response
         self._call = call
         self._received = Received(call, response) if raw else None
-        self._begun = False
+        self._begun = self._gone = False
         # anthropic >= 1.14 looks for this with every event; found here, it costs no __getattr__.
         self.stream_observer = getattr(response.stream, "stream_observer", None)
 
@@ -190,10 +190,10 @@ class Watcher:
         return getattr(self._inner, name)
 
     def read_bytes(self) -> bool:
-        """Read what passes, where nobody has begun to; return whether the bytes are read here."""
+        """Read what passes, where nobody has begun to; return whether the bytes are read here, and end the call."""
         if self._received is None and not self._begun and not self.response.is_closed:
             self._received = Received(self._call, self.response)
-        return self._received is not None
+        return self._received is not None and not self._gone
 
     def _begin(self) -> None:
         # Asked by our tap, the call is running. Else somebody else reads the response: the application, or
@@ -290,6 +290,7 @@ class Watcher:
             self._call.close_safely("closed", collected="abandoned")
 
     def __del__(self) -> None:
+        self._gone = True  # who is collected together with this may ask later
         # What the interpreter drops when it ends can be told to nobody any more.
         if self._received is not None and not sys.is_finalizing():
             self._received.end(complete=False, otherwise="abandoned")
