@@ -76,6 +76,27 @@ def _line_reader(call: Call) -> Callable[[object], bool]:
 
 def _part_reader(call: Call) -> Callable[[object], bool]:
     """Read a stream whose every chunk is a part of the answer (chat completions and its relatives)."""
+    quick: list[bool] = []
+    """Filled after the first chunk, where chunks have their fields in a dictionary."""
+    read_whole = _whole_reader(call, quick)
+
+    def read(chunk: object) -> bool:
+        if quick:  # most have text, and nothing else that is of use here
+            try:
+                fields = chunk.__dict__
+                (choice,) = fields["choices"]
+                usual = choice.__dict__["finish_reason"] is None and fields.get("usage") is None
+                if usual and "x_groq" not in fields and not getattr(chunk, "__pydantic_extra__", None):
+                    return False
+            except (AttributeError, KeyError, TypeError, ValueError):
+                pass
+        return read_whole(chunk)
+
+    return read
+
+
+def _whole_reader(call: Call, quick: list[bool]) -> Callable[[object], bool]:
+    """Read chunks, whatever there is in them."""
     answer = call.surface.answer
     finish = answer.finish
     first = [True]
@@ -85,6 +106,7 @@ def _part_reader(call: Call) -> Callable[[object], bool]:
             call.read(chunk)
             if call.response_id is not None and call.response_model is not None:
                 first.clear()  # Azure's first chunk may have neither
+                quick.extend((True,) if hasattr(chunk, "__dict__") else ())
             return call.usage_hidden and not get(chunk, "choices") and get(chunk, "usage") is not None
         try:
             fields = chunk.__dict__
@@ -126,14 +148,18 @@ class _Tap:
         "_event",
         "_inner",
         "_next",
+        "_plain",
         "_read",
         "_started",
         "forgotten",
         "watcher",
     )
 
+    _whole = True
+    """Whether what comes is an event each."""
+
     def __init__(self, inner: Any, step: Callable[[], Any], call: Call, event: Event | None) -> None:
-        self._started = False
+        self._started = self._plain = False
         self._event = event
         """What an element of the stream holds to be read; None: itself."""
         self.watcher: Watcher | None = None
@@ -166,23 +192,19 @@ class _Tap:
         return response
 
     def _seen(self, event: object) -> bool:
-        """Read an event; return whether to hide it from the application."""
-        try:
-            if not self._started:
-                self._started = True
-                self._call.first_chunk_s = perf_counter() - self._call.started
-            if self._event is not None:
-                event = self._event(event)
-            if event is ENDED:
-                self._call.close()
-                return False
-            if self._collect is not None:
-                self._collect(event)
-            return self._read(event)
-        except Exception as error:
-            if not fault("reading a stream", error):
-                raise
+        """Read an event that there may be more to do with; return whether to hide it from the application."""
+        if not self._started:
+            self._started = True
+            self._call.first_chunk_s = perf_counter() - self._call.started
+            self._plain = self._whole and self._event is None and self._collect is None
+        if self._event is not None:
+            event = self._event(event)
+        if event is ENDED:
+            self._call.close()
             return False
+        if self._collect is not None:
+            self._collect(event)
+        return self._read(event)
 
     def closed(self) -> None:
         """Close the call, because the application has closed the stream."""
@@ -223,7 +245,12 @@ class SyncTap(_Tap):
             raise
         finally:
             call.running = False
-        hidden = self._seen(event)
+        try:
+            hidden = self._read(event) if self._plain else self._seen(event)
+        except Exception as error:
+            if not fault("reading a stream", error):
+                raise
+            hidden = False
         claim = self._claim
         if claim is not None:
             chunks = claim.chunks = claim.chunks + 1  # here, for it comes with every event
@@ -269,7 +296,12 @@ class AsyncTap(_Tap):
             raise
         finally:
             call.running = False
-        hidden = self._seen(event)
+        try:
+            hidden = self._read(event) if self._plain else self._seen(event)
+        except Exception as error:
+            if not fault("reading a stream", error):
+                raise
+            hidden = False
         claim = self._claim
         if claim is not None:
             chunks = claim.chunks = claim.chunks + 1  # here, for it comes with every event

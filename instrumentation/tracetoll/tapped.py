@@ -112,6 +112,7 @@ class SyncPieces(SyncTap):
     """The iterator of a stream that comes in pieces of bytes, whatever they cut through."""
 
     __slots__ = ("_lines",)
+    _whole = False
 
     def __init__(self, inner: Iterator[object], call: Call) -> None:
         super().__init__(inner, call)
@@ -127,6 +128,7 @@ class AsyncPieces(AsyncTap):
     """The asynchronous `SyncPieces`."""
 
     __slots__ = ("_lines",)
+    _whole = False
 
     def __init__(self, inner: AsyncIterator[object], call: Call) -> None:
         super().__init__(inner, call)
