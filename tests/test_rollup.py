@@ -28,6 +28,7 @@ from surfaces import client
 from test_forks import in_child
 
 from tracetoll import Instrumentor, Limit, LimitExceeded, RollupProcessor, agent, limits, tool
+from tracetoll.rollup.state import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -212,6 +213,24 @@ def test_metrics_of_traces_go_by_agent_or_by_the_roots_name(provider: LocalProvi
     handed_out = provider.handed_out
     assert handed_out.input_tokens + handed_out.output_tokens == sum(p.sum for p in found["tracetoll.trace.tokens"])
     assert {1} == {point.count for point in found["tracetoll.trace.cost"]}
+
+
+def test_metrics_of_traces_leave_calls_alone_to_the_metrics_of_calls(
+    provider: LocalProvider, instrumented: Telemetry
+) -> None:
+    tracer = instrumented.tracer_provider.get_tracer("somebody.else")
+    named = {"gen_ai.operation.name": "chat"}
+
+    ask(provider)
+    with tracer.start_as_current_span("around", attributes=named):
+        ask(provider)
+    with tracer.start_as_current_span("a gateway's", attributes=named) as span:
+        span.set_attributes({"tracetoll.remote.input_tokens": 100, "tracetoll.remote.inference_call.count": 2})
+    found = instrumented.metrics()
+
+    calls = {point.attributes["tracetoll.trace.name"]: point.sum for point in found["tracetoll.trace.inference_calls"]}
+    assert {"around", "a gateway's"} == calls.keys()
+    assert 1 == calls["around"]
 
 
 def test_root_names_are_bounded_on_metrics(alone: Alone) -> None:
@@ -700,6 +719,20 @@ def test_spans_that_are_dropped_are_forgotten_while_those_above_run(alone: Alone
     assert ((1, 2, 1), False) == (tokens(root), totals(root)["complete"])
 
 
+def test_nothing_stays_of_a_call_alone(alone: Alone) -> None:
+    def traces() -> int:
+        return sum(isinstance(one, Trace) for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = traces()
+        alone.chat(None, 1, 2)
+        assert (0, before) == (alone.kept, traces())
+    finally:
+        gc.enable()
+
+
 def test_what_is_kept_of_a_long_trace_does_not_grow(alone: Alone) -> None:
     roots = [alone.agent(f"agent {number}") for number in range(50)]
 
@@ -806,6 +839,14 @@ def test_a_trace_that_others_have_blown_refuses_the_next_call_of_ours(
 
     assert 1 == len(provider.requests)
     assert (2, own + 10_100) == (spend.calls, spend.usage.total_tokens)
+
+
+def test_a_call_alone_that_others_tell_of_is_charged(instrument: Callable[..., Telemetry]) -> None:
+    telemetry = instrument(limits=[Limit(1_000_000, "tokens", per="process")])
+
+    foreign(telemetry, 100, 20)
+
+    assert [120] == spent()
 
 
 def test_what_is_around_a_call_of_ours_is_not_charged_again(

@@ -19,7 +19,7 @@ from tracetoll.forks import call_in_child
 from tracetoll.rollup import totals
 from tracetoll.rollup.adder import Adder
 from tracetoll.rollup.metrics import TraceMetrics
-from tracetoll.rollup.spans import SpanReader, fields_of, is_within_call, kind_of, running_fields
+from tracetoll.rollup.spans import SpanReader, fields_of, is_call_alone, is_within_call, kind_of, running_fields
 from tracetoll.rollup.state import Node, Trace
 from tracetoll.safety import fault
 from tracetoll.version import __version__
@@ -171,9 +171,13 @@ class RollupProcessor(SpanProcessor):
             node = trace.open.pop(context[_SPAN_ID], None)
             if node is None:
                 return
-            trace.ended[node.key] = up = node.up
-            trace.epoch = self._epoch
+            up = node.up
             what = node.said or (span if self._foreign is None else self._on_behalf(self._foreign, node, span))
+            if up is None and what is span and not (trace.open or trace.ended) and is_call_alone(span):
+                self._end_alone(trace, node)
+                return
+            trace.ended[node.key] = up
+            trace.epoch = self._epoch
             notes = self._notes
             notes.append((node, what))
             # At once where totals are due, where a parent may have to be watched, and what limits have to hear of.
@@ -291,6 +295,11 @@ class RollupProcessor(SpanProcessor):
         set_attributes(span, told)
         if ended.counts is None:  # else it matters when it ends
             node.said = ended
+
+    def _end_alone(self, trace: Trace, node: Node) -> None:
+        """Forget a trace that was nothing but one call, which says everything itself."""
+        node.done = True
+        self._let_go(trace)
 
     def _following(self) -> int:
         return len(self._traces)

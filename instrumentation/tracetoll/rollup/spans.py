@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.trace import SpanKind, StatusCode
 
 from tracetoll import usage as u
-from tracetoll.dialects.reader import Reader
+from tracetoll.dialects.reader import CALLS, Reader
 from tracetoll.dialects.words import NAMES_OF_CALLS, OURS
 from tracetoll.pricing import Prices, complete_httpx2
 from tracetoll.reading import count
@@ -165,6 +165,12 @@ def is_within_call(node: Node, scope: str) -> bool:
             return True
         up = up.up
     return False
+
+
+def is_call_alone(span: ReadableSpan) -> bool:
+    """Return whether a span with nothing below it says by upstream's names that it is a call, and nothing of others."""
+    fields = fields_of(span)
+    return kind_of(fields.get(a.GEN_AI_OPERATION_NAME)) in CALLS and REMOTE_MARK not in fields
 
 
 def running_fields(span: ReadableSpan) -> Fields:
