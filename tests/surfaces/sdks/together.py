@@ -52,7 +52,7 @@ if EARLY:  # it has a transport of its own
         abandoned="closed",
         leaves_sockets=True,
         warns=(  # of a stream that is never begun, whose session it never closes
-            "ignore:(?i)unclosed (client session|transport):ResourceWarning",
+            "ignore:(?i)unclosed (client session|connector|transport):ResourceWarning",
             "ignore:Exception ignored in. <function ClientResponse.__del__:pytest.PytestUnraisableExceptionWarning",
         ),
         apart=EARLY,
