@@ -199,7 +199,15 @@ class Kind:
         if self.anywhere is not None and not call.scopes:
             return self.anywhere
         place = self._places.get(id(call.context))
-        return place if place is not None and place.has(call) else None
+        # By identity: what blocks set stays the same in them.
+        if (
+            place is not None
+            and place.context() is call.context
+            and place.attribution is call.attribution
+            and place.scopes is call.scopes
+        ):
+            return place
+        return None
 
     def remember(self, call: Call, group: Group, accounts: Sequence[str]) -> Place:
         """Remember what limits calls that are made from where a call is, and whose accounts they have."""
@@ -229,24 +237,20 @@ class Kind:
 class Place:
     """Where calls are made from: a context, on somebody's behalf, in blocks; and what limits calls of a kind there."""
 
-    __slots__ = ("_attribution", "_context", "_scopes", "accounts", "group", "joint")
+    __slots__ = ("accounts", "attribution", "context", "group", "joint", "scopes")
 
     def __init__(
         self, call: Call, group: Group, accounts: Sequence[str], among: dict[int, Place] | None = None
     ) -> None:
         # Weak: a context has the span, with everything that it says. Nothing is left of it when it goes.
         gone = None if among is None else partial(_forget, among, id(call.context))
-        self._context = ref(call.context, gone)
-        self._attribution = call.attribution
-        self._scopes = call.scopes
+        self.context = ref(call.context, gone)
+        self.attribution = call.attribution
+        self.scopes = call.scopes
         self.group = group
         self.accounts = accounts
         """Those of the limits that have accounts, in their order."""
         self.joint = Joint([ruled.rule for ruled in group.applied], accounts)
-
-    def has(self, call: Call) -> bool:
-        """Return whether a call is made from here. It is told by identity: what blocks set stays the same in them."""
-        return self._context() is call.context and self._attribution is call.attribution and self._scopes is call.scopes
 
 
 def _forget(places: dict[int, Place], context: int, _: object) -> None:
