@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from surfaces import client
 
-from tracetoll import Instrumentor
+from tracetoll import Instrumentor, forks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from conftest import Telemetry
 
     from tracetoll.local_provider import LocalProvider
@@ -45,6 +48,20 @@ def test_a_child_reports_only_its_own_calls(provider: LocalProvider, instrumente
 
     assert in_child(work)
     assert provider.handed_out.calls == 2
+
+
+def test_nothing_stays_for_forks_of_what_was_instrumented_before(instrument: Callable[..., Telemetry]) -> None:
+    def registered() -> int:
+        gc.collect()
+        return len(forks._owners)  # noqa: SLF001  # nobody can see it from outside
+
+    found = []
+    for _ in range(4):
+        instrument()
+        Instrumentor().uninstrument()
+        found.append(registered())
+
+    assert found[1] == found[2] == found[3]
 
 
 def test_a_child_of_a_parent_that_is_loading_prices_loads_its_own(

@@ -13,14 +13,14 @@ _PLAIN: Final = frozenset({str, int, float, bool})
 _SDK: Final = "opentelemetry.sdk.trace"
 
 
-def set_attributes(span: Any, told: Mapping[str, Any]) -> None:
-    """Set attributes, whose names are text and not empty.
+def set_attributes(span: Any, told: Mapping[str, Any], *, plain: bool = False) -> None:
+    """Set attributes, whose names are text and not empty; `plain`: whose values are numbers, text and booleans.
 
     The SDK looks at every value, for 0.5 to 1 µs each; what it would leave as it is goes in as it does it, under
     its locks. All else is left to the span: values that are cut or changed, attributes that are too many, spans that
     are not the SDK's own.
     """
-    if span.__class__.__module__ != _SDK or not _are_plain(told):
+    if span.__class__.__module__ != _SDK or not (plain or _are_plain(told)):
         span.set_attributes(told)
         return
     kept = span._attributes  # noqa: SLF001  # there is no public way

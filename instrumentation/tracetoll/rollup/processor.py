@@ -292,7 +292,7 @@ class RollupProcessor(SpanProcessor):
             told[a.ROLLUP_SCOPE] = "descendants"
         else:
             told[a.ROLLUP_SCOPE] = "process" if span.parent is not None or totals.AWAY in total else "trace"
-        set_attributes(span, told)
+        set_attributes(span, told, plain=True)
         if ended.counts is None:  # else it matters when it ends
             node.said = ended
 
