@@ -117,13 +117,11 @@ class Adder:
 
     def _apply_notes(self) -> None:
         notes, usual = self.notes, self._usual
+        if not notes:
+            return
         usual.begin()
-        while True:
-            try:
-                node, what = notes.popleft()
-            except IndexError:
-                usual.finish()
-                return
+        while notes:  # nobody else takes any
+            node, what = notes.popleft()
             try:
                 if what is None:
                     up = node.up
@@ -140,6 +138,7 @@ class Adder:
             except Exception as error:
                 if not fault("adding up a span", error):
                     raise
+        usual.finish()
 
     def _forget_dropped(self, trace: Trace) -> None:
         for node in trace.open.copy().values():

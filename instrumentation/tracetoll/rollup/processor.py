@@ -358,7 +358,7 @@ class RollupProcessor(SpanProcessor):
 
 def _taken(line: deque[T]) -> Iterator[T]:
     """Yield what is in line, until nothing is; several threads may take from it."""
-    while True:
+    while line:
         try:
             one = line.popleft()
         except IndexError:
