@@ -23,7 +23,7 @@ _SINKS: Final = 0.005
 _MARGIN: Final = 1.05
 _FIRST_TEXT_RATIO: Final = 0.35
 _FIRST_CHUNK: Final = 2.0
-_STREAMS_KNOWN: Final = 32
+_STREAMS_KNOWN: Final = 8
 """After how many streams of a model the text of few alone is counted: the events tell enough of the others."""
 _UNMEASURED: Final = 31
 """How many streams there are between those, a power of two less one."""
