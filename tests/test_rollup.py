@@ -18,7 +18,7 @@ from opentelemetry import context, trace
 from opentelemetry.propagate import extract, inject
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
@@ -860,6 +860,37 @@ def test_what_is_around_a_call_of_ours_is_not_charged_again(
         handed_out = provider.handed_out
         span.set_attribute("gen_ai.usage.input_tokens", handed_out.input_tokens + 5)
         span.set_attribute("gen_ai.usage.output_tokens", handed_out.output_tokens)
+
+    assert [handed_out.input_tokens + handed_out.output_tokens] == spent()
+
+
+def test_what_ends_below_a_call_of_ours_that_has_ended_is_not_charged_again(
+    provider: LocalProvider, instrument: Callable[..., Telemetry]
+) -> None:
+    telemetry = instrument(limits=[Limit(1_000_000, "tokens", per="process")])
+    tracer = telemetry.tracer_provider.get_tracer("somebody.else")
+    below: list[Any] = []
+
+    class Follower(SpanProcessor):
+        def on_start(self, span: Span, parent_context: Any = None) -> None:
+            del parent_context
+            if not below:
+                below.append(None)
+                below[0] = tracer.start_span(
+                    "chat", set_span_in_context(span), attributes={"gen_ai.operation.name": "chat"}
+                )
+
+    telemetry.tracer_provider.add_span_processor(Follower())
+    answer = ask(provider)
+    handed_out = provider.handed_out
+    below[0].set_attributes(
+        {
+            "gen_ai.response.id": answer.id,
+            "gen_ai.usage.input_tokens": handed_out.input_tokens,
+            "gen_ai.usage.output_tokens": handed_out.output_tokens,
+        }
+    )
+    below[0].end()
 
     assert [handed_out.input_tokens + handed_out.output_tokens] == spent()
 

@@ -399,17 +399,20 @@ def test_usage_that_did_not_come_is_missing_and_not_zero(
     assert (1, "aborted") == (point.value, point.attributes["tracetoll.usage.missing_reason"])
 
 
+@pytest.mark.parametrize(("sdk", "field"), [("openai", "usage"), ("openai", "x_groq"), ("groq", "x_groq")])
 def test_usage_on_every_chunk_counts_though_the_stream_is_left(
-    provider: LocalProvider, instrumented: Telemetry
+    sdk: str, field: str, provider: LocalProvider, instrumented: Telemetry
 ) -> None:
-    grown = [odd.chunk(usage={"prompt_tokens": 3, "completion_tokens": number}) for number in (1, 2, 3, 4)]
-    provider.enqueue(Reply(events=grown))
+    pytest.importorskip(sdk)
+    grown = [{"prompt_tokens": 3, "completion_tokens": number, "total_tokens": 3 + number} for number in (1, 2, 3, 4)]
+    told_as = [usage if field == "usage" else {"usage": usage} for usage in grown]
+    provider.enqueue(Reply(events=[odd.chunk(**{field: told}) for told in told_as]))
 
-    async def use() -> None:
-        async with inside(client("openai", provider.url)) as of:
-            await left_with(lambda: Case(CHAT, "stream").answer(of))
-
-    run(use(), asynchronous=False)
+    with client(sdk, provider.url) as of:
+        stream = of.chat.completions.create(model="gpt-4o", messages=MESSAGES, stream=True)
+        next(stream)
+        next(stream)
+        stream.close()
 
     told = instrumented.told()
     assert (3, 2) == (told["gen_ai.usage.input_tokens"], told["gen_ai.usage.output_tokens"])
