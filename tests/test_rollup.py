@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
-from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
+from opentelemetry.trace import NonRecordingSpan, SpanKind, Status, StatusCode, set_span_in_context
 from rollup_model import remote_context
 from surfaces import client
 from test_forks import in_child
@@ -255,6 +255,20 @@ def test_root_names_are_bounded_on_metrics(alone: Alone) -> None:
     assert (201, True) == (len(names), "other" in names)
 
 
+def test_names_that_are_remembered_for_metrics_are_bounded(alone: Alone) -> None:
+    rollup = RollupProcessor()
+    alone.provider.add_span_processor(rollup)
+
+    for number in range(1100):
+        root = alone.agent(f"agent {number}")
+        alone.chat(root, 1, 1)
+        root.end()
+    rollup.force_flush()
+
+    metrics: Any = rollup._metrics  # noqa: SLF001  # nobody can see it from outside
+    assert len(metrics._told) <= 500  # noqa: SLF001  # as above
+
+
 def test_uninstrument_leaves_spans_alone_and_instrument_adds_one_rollup(
     provider: LocalProvider, instrument: Callable[..., Telemetry]
 ) -> None:
@@ -454,6 +468,34 @@ def test_an_agent_whose_calls_nobody_sees_has_what_it_tells_itself(alone: Alone)
     assert (70, 7, 0) == tokens(root)
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_an_agent_that_tells_more_than_its_calls_that_are_seen_has_that(alone: Alone, beside: bool) -> None:
+    root = alone.span("root") if beside else None
+    seen = alone.span("claude", root, scope="openinference.instrumentation.claude")
+    alone.chat(seen, 10, 1)
+    seen.set_attributes(
+        {"openinference.span.kind": "AGENT", "llm.token_count.prompt": 70, "llm.token_count.completion": 7}
+    )
+    seen.end()
+    if root is not None:
+        root.end()
+        assert (70, 7, 1) == tokens(root)
+
+    assert (70, 7, 1) == tokens(seen)
+
+
+def test_numbers_that_are_none_are_not_added_up(alone: Alone) -> None:
+    root = alone.agent("planner")
+
+    alone.chat(root, 1, 2)
+    alone.chat(root, -5, 2)
+    alone.chat(root, 2**60, 2)
+    alone.chat(root, 2**40, 2)
+    root.end()
+
+    assert (1 + 2**40, 8, 4) == tokens(root)
+
+
 def test_links_lead_no_totals_anywhere(alone: Alone) -> None:
     root, other = alone.span("root"), alone.span("consumer")
     alone.chat(root, 1, 2)
@@ -586,6 +628,19 @@ def test_an_agent_may_say_late_what_it_is(alone: Alone) -> None:
     assert ((1, 2, 1), "descendants") == (tokens(late), totals(late)["scope"])
 
 
+def test_an_agent_stays_one_whatever_others_write_over_it(alone: Alone) -> None:
+    root = alone.span("root")
+    attributes = {"gen_ai.operation.name": "invoke_agent"}
+    inner = alone.span("invoke_agent x", root, scope="openinference.instrumentation.x", attributes=attributes)
+
+    alone.chat(inner, 1, 2)
+    inner.set_attribute("openinference.span.kind", "GUARDRAIL")
+    inner.end()
+    root.end()
+
+    assert ((1, 2, 1), "descendants") == (tokens(inner), totals(inner)["scope"])
+
+
 def test_a_span_that_starts_when_all_above_it_have_ended_is_a_local_root(alone: Alone) -> None:
     root = alone.span("root")
     running = alone.span("still running", root)
@@ -610,6 +665,45 @@ def test_a_captured_end_writes_totals_too(alone: Alone) -> None:
     end()
 
     assert (1, 2, 1) == tokens(root)
+
+
+def test_an_end_that_is_called_again_changes_nothing(alone: Alone) -> None:
+    root = alone.agent("outer")
+    inner = alone.agent("inner", root)
+    end = inner.end
+    alone.chat(inner, 1, 2)
+
+    end()
+    end()
+    root.end()
+
+    assert ((1, 2, 1), True) == (tokens(inner), totals(inner)["complete"])
+    assert ((1, 2, 1), True) == (tokens(root), totals(root)["complete"])
+
+
+def test_what_starts_below_a_span_while_it_ends_counts_for_the_nearest_that_is_open() -> None:
+    made = []
+
+    class Last(SpanProcessor):
+        """Makes a call below an agent when it hears that the agent has ended, which is before the roll-up does."""
+
+        def on_end(self, span: ReadableSpan) -> None:
+            if span.name == "invoke_agent inner":
+                made.append(alone.span("late", NonRecordingSpan(span.context)))
+
+    alone = Alone()
+    alone = Alone(Last(), alone.rollup, SimpleSpanProcessor(alone.exporter))
+    outer = alone.agent("outer")
+    inner = alone.agent("inner", outer)
+    alone.chat(inner, 1, 2)
+
+    inner.end()
+    alone.chat(made[0], 10, 20)
+    made[0].end()
+    outer.end()
+
+    assert ((1, 2, 1), True) == (tokens(inner), totals(inner)["complete"])
+    assert ((11, 22, 2), True) == (tokens(outer), totals(outer)["complete"])
 
 
 def test_end_times_given_by_the_application_are_kept(alone: Alone) -> None:
@@ -664,30 +758,45 @@ def test_many_threads_add_up_to_the_last_token(alone: Alone) -> None:
     assert 0 == alone.kept
 
 
-def test_a_span_that_a_collection_ends_while_others_are_added_up_does_no_harm(alone: Alone) -> None:
+@pytest.mark.parametrize("what", ["call", "agent", "agent that tells usage"])
+def test_a_span_that_a_collection_ends_while_others_are_added_up_does_no_harm(alone: Alone, what: str) -> None:
     root = alone.agent("planner")
 
     class Dropped:
-        """Ends a call wherever a garbage collection strikes."""
+        """Ends a call, or an agent with one, wherever a garbage collection strikes."""
 
         def __init__(self) -> None:
             self.itself = self
 
         def __del__(self) -> None:
-            alone.chat(root, 1, 1)
+            inner = root if what == "call" else alone.agent("inner", root)
+            alone.chat(inner, 1, 1)
+            if what == "agent that tells usage":
+                inner.set_attribute("gen_ai.usage.input_tokens", 1)
+            if inner is not root:
+                inner.end()
 
-    before = gc.get_threshold()
-    gc.set_threshold(7)
+    class Model(str):
+        """The name of a model: whoever looks it up sets off a collection, as any allocation may."""
+
+        __slots__ = ()
+        __eq__ = str.__eq__
+
+        def __hash__(self) -> int:
+            gc.collect()
+            return super().__hash__()
+
+    gc.disable()  # elsewhere it would find the SDK at work, which has a lock then
     try:
-        for _ in range(300):
+        for _ in range(100):
             Dropped()
-            alone.chat(root, 1, 1)
+            alone.chat(root, 1, 1, **{"gen_ai.request.model": Model("gpt-4o-mini")})
     finally:
-        gc.set_threshold(*before)
+        gc.enable()
     gc.collect()
     root.end()
 
-    assert ((600, 600, 600), True) == (tokens(root), totals(root)["complete"])
+    assert ((200, 200, 200), True) == (tokens(root), totals(root)["complete"])
 
 
 # --- bounds -----------------------------------------------------------------------------------
@@ -743,6 +852,16 @@ def test_what_is_kept_of_a_long_trace_does_not_grow(alone: Alone) -> None:
     followed = alone.rollup._traces.values()  # noqa: SLF001  # as above
     assert 50 == len(followed)
     assert all(len(trace.ended) < 300 for trace in followed)
+
+
+def test_what_is_kept_of_a_trace_of_many_agents_does_not_grow(alone: Alone) -> None:
+    root = alone.agent("outer")
+
+    for number in range(1000):
+        alone.agent(f"agent {number}", root).end()
+
+    (followed,) = alone.rollup._traces.values()  # noqa: SLF001  # as above
+    assert len(followed.ended) < 300
 
 
 def test_traces_that_never_end_are_dropped_and_do_not_claim_to_be_complete() -> None:
@@ -846,6 +965,38 @@ def test_a_call_alone_that_others_tell_of_is_charged(instrument: Callable[..., T
 
     foreign(telemetry, 100, 20)
 
+    assert [120] == spent()
+
+
+def test_a_call_is_charged_that_ends_while_another_thread_adds_up(instrument: Callable[..., Telemetry]) -> None:
+    telemetry = instrument(limits=[Limit(1_000_000, "tokens", per="process")])
+    tracer = telemetry.tracer_provider.get_tracer("somebody.else")
+    told = {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 20}
+    meanwhile = tracer.start_span("chat", attributes=told)
+
+    class Name(str):
+        """The name of an operation: it is looked up while calls are added up."""
+
+        __slots__ = ()
+        __eq__ = str.__eq__
+
+        def __hash__(self) -> int:
+            if meanwhile.is_recording():
+                thread = threading.Thread(target=meanwhile.end)
+                thread.start()
+                thread.join()
+            return super().__hash__()
+
+    within = set_span_in_context(tracer.start_span("root"))
+    planner = tracer.start_span("invoke_agent planner", within, attributes={"gen_ai.operation.name": "invoke_agent"})
+    ours = telemetry.tracer_provider.get_tracer("tracetoll")  # what we tell of was charged before
+    call = ours.start_span("chat", set_span_in_context(planner), attributes=told)
+    call.set_attribute("gen_ai.operation.name", Name("chat"))
+    call.end()
+    assert meanwhile.is_recording()
+    planner.end()
+
+    assert not meanwhile.is_recording()
     assert [120] == spent()
 
 

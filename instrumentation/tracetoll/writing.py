@@ -20,16 +20,14 @@ def set_attributes(span: Any, told: Mapping[str, Any], *, plain: bool = False) -
     its locks. All else is left to the span: values that are cut or changed, attributes that are too many, spans that
     are not the SDK's own.
     """
-    if span.__class__.__module__ != _SDK or not (plain or _are_plain(told)):
-        span.set_attributes(told)
-        return
-    kept = span._attributes  # noqa: SLF001  # there is no public way
-    if kept.__class__ is BoundedAttributes and kept.max_value_len is None:
-        with span._lock, kept._lock:  # noqa: SLF001  # as above
-            fields = kept._dict  # noqa: SLF001  # as above
-            if span.is_recording() and (kept.maxlen is None or len(fields) + len(told) <= kept.maxlen):
-                fields.update(told)
-                return
+    if span.__class__.__module__ == _SDK and (plain or _are_plain(told)):
+        kept = span._attributes  # noqa: SLF001  # there is no public way
+        if kept.__class__ is BoundedAttributes and kept.max_value_len is None:
+            with span._lock, kept._lock:  # noqa: SLF001  # as above
+                fields, most = kept._dict, kept.maxlen  # noqa: SLF001  # as above
+                if span._end_time is None and (most is None or len(fields) + len(told) <= most):  # noqa: SLF001  # as above
+                    fields.update(told)
+                    return
     span.set_attributes(told)
 
 

@@ -241,7 +241,7 @@ class Reader(Generic[T]):
         """Return what a span of some scope and attributes tells; None if it is about no model."""
         if self.telling.isdisjoint(fields):
             return None
-        shape = self.shapes.get((scope, *fields)) or self._shape(scope, fields)
+        shape = self.shape(scope, fields)
         table = shape.table
         if table is None:
             return None
@@ -264,8 +264,12 @@ class Reader(Generic[T]):
         """Return only what a span is, None as long as it does not say."""
         if self.telling.isdisjoint(fields):
             return None
-        shape = self.shapes.get((scope, *fields)) or self._shape(scope, fields)
+        shape = self.shape(scope, fields)
         return shape.said(fields).kind if shape.table is not None else None
+
+    def shape(self, scope: str, fields: Fields) -> Shape:
+        """Return the shape of a span of some scope and attributes."""
+        return self.shapes.get((scope, *fields)) or self._shape(scope, fields)
 
     def _shape(self, scope: str, fields: Fields) -> Shape:
         """Return the shape of a span that has not been seen before."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from threading import get_ident
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll.dialects.reader import CALLS
 from tracetoll.rollup import identity, totals
 from tracetoll.rollup.spans import PLAIN, fields_of
-from tracetoll.rollup.state import ENDED_KEPT, Ended
+from tracetoll.rollup.state import ENDED_KEPT, Ended, nearest_open
 from tracetoll.rollup.usual import UsualCalls
 from tracetoll.safety import fault
 
@@ -53,8 +53,8 @@ class Adder:
     def start_over(self) -> None:
         """Forget everything: in a forked child, what runs in the parent ends there."""
         self._usual = UsualCalls(self._reader, self._watch)
-        self.notes: deque[tuple[Node, Ended | ReadableSpan | None]] = deque()
-        """Spans that have started (None), and spans that have ended: themselves, or what they say."""
+        self.notes: deque[Node | tuple[Node, Ended | ReadableSpan]] = deque()
+        """What a span has started below, and spans that have ended: themselves, or what they say."""
         self.charges: deque[tuple[Ended, Total]] = deque()
         """Calls that only others have told of, and what they came to; for limits."""
         self.wholes: deque[tuple[ReadableSpan, Total]] = deque()
@@ -91,6 +91,29 @@ class Adder:
                 self._holder = 0
                 self._lock.release()
 
+    def close(self, node: Node, span: ReadableSpan, *, agent: bool) -> tuple[Total, bool] | None:
+        """Add up a span that is about to end, and tells no more than what is below it, as far as it has ended.
+
+        Returns its total, and whether nothing below is open any more; None where there is nothing to write.
+        """
+        me = get_ident()
+        if self._holder == me:  # a garbage collection has ended it, while we are at work
+            return dict(node.below or {}), not node.open and not node.trace.gone
+        self._lock.acquire()
+        self._holder = me
+        try:
+            self._apply_notes()
+            below = node.below
+            if node.done or not (below or agent):
+                return None
+            found = (below.copy() if below else {}, not node.open and not node.trace.gone)
+            if self._pass_on(node, below) is None and below:
+                self.wholes.append((span, below))
+            return found
+        finally:
+            self._holder = 0
+            self._lock.release()
+
     def has_below(self, node: Node) -> bool:
         """Return whether something below a span may have been counted."""
         self.added()
@@ -121,15 +144,15 @@ class Adder:
             return
         usual.begin()
         while notes:  # nobody else takes any
-            node, what = notes.popleft()
+            note = notes.popleft()
             try:
-                if what is None:
-                    up = node.up
-                    if up is not None and up.done:
-                        up = node.nearest()
-                    if up is not None:
+                if note.__class__ is not tuple:
+                    up: Any = note
+                    if not up.done or (up := nearest_open(up)) is not None:
                         up.open += 1
-                elif isinstance(what, Ended):
+                    continue
+                node, what = note
+                if isinstance(what, Ended):
                     usual.finish()
                     self._apply(node, what)
                 elif not usual.add(node, what):
@@ -147,32 +170,40 @@ class Adder:
 
     def _apply(self, node: Node, ended: Ended) -> None:
         """Move what a span came to on to its nearest open ancestor."""
-        if node.done:
-            return
-        below, node.below = node.below, None
+        if not node.done:
+            self._add_up(node, ended)
+        trace = node.trace
+        if not trace.open:
+            self._let_go(trace)
+        elif node.up is None and ended is not LOST and len(trace.open) <= _FEW_OPEN:
+            self._forget_dropped(trace)  # so that nothing stays of a trace whose root has ended
+
+    def _add_up(self, node: Node, ended: Ended) -> None:
+        below = node.below
         total = below if ended is PLAIN else self._say(node, ended, below)
-        node.done = True
+        up = self._pass_on(node, dict(total) if total and total is ended.total else total)  # it may be remembered
+        if up is None and total and ended.root is not None and (below or ended.remote or ended.kind not in CALLS):
+            # The metrics of calls tell the same of a call alone.
+            self.wholes.append((ended.root, dict(total)))
+
+    def _pass_on(self, node: Node, total: Total | None) -> Node | None:
+        """Move the total of a span that has ended on to its nearest open ancestor, which is returned."""
+        node.done, node.below = True, None
         up = node.up
         if up is not None and up.done:
             up = node.nearest()
-        trace = node.trace
         if up is not None:
             up.open += node.open - 1
             if total:
                 if up.below is not None:
                     totals.add(up.below, total)
                 else:
-                    up.below = dict(total) if total is ended.total else total  # that one may be remembered
-                    self._watch(up)
-        elif total and ended.root is not None and (below or ended.remote or ended.kind not in CALLS):
-            # The metrics of calls tell the same of a call alone.
-            self.wholes.append((ended.root, dict(total)))
-        if len(trace.ended) > ENDED_KEPT:
-            trace.turn()
-        if not trace.open:
-            self._let_go(trace)
-        elif up is None and ended is not LOST and len(trace.open) <= _FEW_OPEN:
-            self._forget_dropped(trace)  # so that nothing stays of a trace whose root has ended
+                    up.below = total
+                    if not up.watched:
+                        self._watch(up)
+        if len(node.trace.ended) > ENDED_KEPT:
+            node.trace.turn()
+        return up
 
     def _say(self, node: Node, ended: Ended, below: Total | None) -> Total | None:
         """Return the total of a span that says something itself, and note what limits have to hear of."""

@@ -30,30 +30,34 @@ _RECORDING: Final = contained("recording the metrics of a trace")
 _NOTED_AT_MOST: Final = 64
 _NAMES_KEPT: Final = 200
 OTHER: Final = "other"
+_LABELS_KEPT: Final = 500
+_NAMES: Final = (a.GEN_AI_OPERATION_NAME, a.GEN_AI_AGENT_NAME, a.GEN_AI_WORKFLOW_NAME)
+_NAMED: Final = frozenset(_NAMES)
+
+Labels = tuple["str | None", "str | None", "str | None", str]
+"""Who a trace is told under: the operation, agent and workflow that its local root is, and the root's name."""
 
 
-class Labels(NamedTuple):
-    """Who a trace is told under: the agent or workflow that its local root is, else the root's name."""
+class Told(NamedTuple):
+    """The attributes that a trace is told under."""
 
-    operation: str | None
-    agent: str | None
-    workflow: str | None
-    name: str
-    context: SpanContext
+    trace: dict[str, Any]
+    input: dict[str, Any]
+    output: dict[str, Any]
 
-    @classmethod
-    def of(cls, span: ReadableSpan) -> Labels:
-        """Return what a local root is told under."""
-        told = fields_of(span)
-        operation, agent = told.get(a.GEN_AI_OPERATION_NAME), told.get(a.GEN_AI_AGENT_NAME)
-        workflow = told.get(a.GEN_AI_WORKFLOW_NAME)
-        return cls(
-            operation if isinstance(operation, str) else None,
-            agent if isinstance(agent, str) else None,
-            workflow if isinstance(workflow, str) else None,
-            span.name,
-            span.context,
-        )
+
+def _labels(span: ReadableSpan) -> Labels:
+    """Return who a trace is told under, by its local root."""
+    told = fields_of(span)
+    if _NAMED.isdisjoint(told):
+        return None, None, None, span._name  # noqa: SLF001  # see `fields_of`
+    operation, agent, workflow = (told.get(name) for name in _NAMES)
+    return (
+        operation if isinstance(operation, str) else None,
+        agent if isinstance(agent, str) else None,
+        workflow if isinstance(workflow, str) else None,
+        span.name,
+    )
 
 
 class TraceMetrics:
@@ -63,7 +67,8 @@ class TraceMetrics:
         self.following: Callable[[], int] = int
         """Tells how many traces the roll-up follows now."""
         self._followed = False
-        self._noted: deque[tuple[Labels, Total]] = deque()
+        self._noted: deque[tuple[Labels, SpanContext, Total]] = deque()
+        self._told: dict[Labels, Told] = {}
         self._names: set[str] = set()
         self._tokens = _histogram(meter, m.TRACE_TOKENS)
         self._cost = _histogram(meter, m.TRACE_COST)
@@ -75,7 +80,7 @@ class TraceMetrics:
         """Note one trace that has ended, if it called a model."""
         if u.INPUT not in total and u.OUTPUT not in total and totals.CALLS not in total:
             return
-        self._noted.append((Labels.of(root), total))
+        self._noted.append((_labels(root), root.context, total))
         if len(self._noted) >= _NOTED_AT_MOST:
             self.flush()
 
@@ -84,10 +89,10 @@ class TraceMetrics:
         with _RECORDING:
             while True:
                 try:
-                    labels, total = self._noted.popleft()
+                    labels, context, total = self._noted.popleft()
                 except IndexError:
                     return
-                self._record(labels, total)
+                self._record(labels, context, total)
 
     def forget(self) -> None:
         """Drop what is noted: in a forked child it is the parent's to record."""
@@ -100,29 +105,29 @@ class TraceMetrics:
         self._followed = self._followed or bool(following)
         return [Observation(following)] if self._followed else ()
 
-    def _record(self, labels: Labels, total: Total) -> None:
-        told = self._attributes(labels)
-        within = set_span_in_context(NonRecordingSpan(labels.context))  # so that exemplars lead to the trace
-        for kind, name in (("input", u.INPUT), ("output", u.OUTPUT)):
-            if name in total:
-                self._tokens.record(total[name], {**told, a.GEN_AI_TOKEN_TYPE: kind}, within)
+    def _record(self, labels: Labels, context: SpanContext, total: Total) -> None:
+        told = self._told.get(labels) or self._tell(labels)
+        within = set_span_in_context(NonRecordingSpan(context))  # so that exemplars lead to the trace
+        if u.INPUT in total:
+            self._tokens.record(total[u.INPUT], told.input, within)
+        if u.OUTPUT in total:
+            self._tokens.record(total[u.OUTPUT], told.output, within)
         if totals.COST in total:
-            self._cost.record(total[totals.COST] / FEMTO, told, within)
-        self._calls.record(total.get(totals.CALLS, 0), told, within)
+            self._cost.record(total[totals.COST] / FEMTO, told.trace, within)
+        self._calls.record(total.get(totals.CALLS, 0), told.trace, within)
 
-    def _attributes(self, labels: Labels) -> dict[str, Any]:
-        told = {
-            name: value
-            for name, value in (
-                (a.GEN_AI_OPERATION_NAME, labels.operation),
-                (a.GEN_AI_AGENT_NAME, labels.agent),
-                (a.GEN_AI_WORKFLOW_NAME, labels.workflow),
-            )
-            if value is not None
-        }
-        if labels.agent is None and labels.workflow is None:
-            told[a.TRACE_NAME] = self._bounded(labels.name)
-        return told
+    def _tell(self, labels: Labels) -> Told:
+        """Return the attributes of such traces, and remember them."""
+        *who, name = labels
+        told: dict[str, Any] = {key: value for key, value in zip(_NAMES, who, strict=True) if value is not None}
+        if a.GEN_AI_AGENT_NAME not in told and a.GEN_AI_WORKFLOW_NAME not in told:
+            told[a.TRACE_NAME] = self._bounded(name)
+        if len(self._told) >= _LABELS_KEPT:
+            self._told.clear()
+        self._told[labels] = found = Told(
+            told, {**told, a.GEN_AI_TOKEN_TYPE: "input"}, {**told, a.GEN_AI_TOKEN_TYPE: "output"}
+        )
+        return found
 
     def _bounded(self, name: str) -> str:
         """Return a root's name; "other" once there are too many, because somebody puts ids into them."""

@@ -19,7 +19,7 @@ from tracetoll.forks import call_in_child
 from tracetoll.rollup import totals
 from tracetoll.rollup.adder import Adder
 from tracetoll.rollup.metrics import TraceMetrics
-from tracetoll.rollup.spans import SpanReader, fields_of, is_call_alone, is_within_call, kind_of, running_fields
+from tracetoll.rollup.spans import PLAIN, SpanReader, fields_of, is_call_alone, is_within_call, kind_of, running_fields
 from tracetoll.rollup.state import Node, Trace
 from tracetoll.safety import fault
 from tracetoll.version import __version__
@@ -28,7 +28,6 @@ from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterator
 
     from opentelemetry.context import Context
     from opentelemetry.metrics import MeterProvider
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from tracetoll.pricing import Prices
     from tracetoll.rollup.foreign import Foreign
     from tracetoll.rollup.state import Ended
+    from tracetoll.rollup.totals import Total
 
 T = TypeVar("T")
 
@@ -147,7 +147,7 @@ class RollupProcessor(SpanProcessor):
             if up is None:
                 self._begin_root(node, span, kind)
             else:
-                self._notes.append((node, None))
+                self._notes.append(up)
                 if kind == "agent":
                     self._begin_agent(node, span)
             if len(trace.open) < self._max_spans_per_trace:
@@ -172,6 +172,9 @@ class RollupProcessor(SpanProcessor):
             if node is None:
                 return
             up = node.up
+            if node.done:
+                self._end_closed(trace, node)
+                return
             what = node.said or (span if self._foreign is None else self._on_behalf(self._foreign, node, span))
             if up is None and what is span and not (trace.open or trace.ended) and is_call_alone(span):
                 self._end_alone(trace, node)
@@ -181,8 +184,9 @@ class RollupProcessor(SpanProcessor):
             notes = self._notes
             notes.append((node, what))
             # At once where totals are due, where a parent may have to be watched, and what limits have to hear of.
-            due = up is None or not up.watched or not trace.open or what is not span
-            if (due or len(notes) >= _NOTED_AT_MOST) and self._adder.added():
+            if (
+                up is None or not up.watched or not trace.open or what is not span or len(notes) >= _NOTED_AT_MOST
+            ) and self._adder.added():
                 self._tell()
         except Exception as error:
             if not fault("noting the end of a span", error):
@@ -241,15 +245,17 @@ class RollupProcessor(SpanProcessor):
 
     def _tell(self) -> None:
         """Tell limits of calls that only others have told of, and note traces. Both have locks of their own."""
-        for ended, beyond in _taken(self._adder.charges):
+        adder = self._adder
+        while adder.charges and (charge := _taken(adder.charges)):
+            ended, beyond = charge
             if self._foreign is not None and ended.behalf is not None:
                 self._foreign.charge(ended, beyond, ended.behalf)
-        for root, total in _taken(self._adder.wholes):
+        while adder.wholes and (whole := _taken(adder.wholes)):
             if self._metrics is None and self._measured:
                 self._metrics = TraceMetrics(get_meter(SCOPE, __version__, self._meter_provider))
                 self._metrics.following = self._following
             if self._metrics is not None:
-                self._metrics.note(root, total)
+                self._metrics.note(*whole)
 
     # --- writing -----------------------------------------------------------------------------
 
@@ -268,7 +274,7 @@ class RollupProcessor(SpanProcessor):
         except AttributeError:  # somebody has kept it, and calls it again
             pass
         try:
-            if self.on and (node.agent or self._adder.has_below(node) or (node.top and self._spans.tells_totals(span))):
+            if self.on:
                 self._write(node, span)
         except Exception as error:
             if not fault("writing the totals of a span", error):
@@ -277,6 +283,19 @@ class RollupProcessor(SpanProcessor):
             span.end(end_time)
 
     def _write(self, node: Node, span: Span) -> None:
+        agent = self._spans.tells_only_below(span, node)
+        if agent is None:
+            self._write_own(node, span)
+        elif agent or node.top:
+            closed = self._adder.close(node, span, agent=agent)
+            if closed is not None:
+                total, complete = closed
+                set_attributes(span, totals.attributes(total, complete, _of(node, span, total)), plain=True)
+
+    def _write_own(self, node: Node, span: Span) -> None:
+        """Write the totals of a span that tells something itself."""
+        if not (node.agent or self._adder.has_below(node) or (node.top and self._spans.tells_totals(span))):
+            return
         if not (node.top or node.agent or self._spans.may_be_agent(span)):
             return
         ended = self._spans.read(span, node, running_fields(span))
@@ -286,13 +305,7 @@ class RollupProcessor(SpanProcessor):
         below, total, complete = self._adder.so_far(node, ended)
         if not is_agent and (not total or (not below and ended.kind in CALLS)):
             return  # a call alone says everything itself
-        told = totals.attributes(total)
-        told[a.ROLLUP_COMPLETE] = complete and total.get(totals.MISSING, 0) <= 0 and totals.LOST not in total
-        if not node.top:
-            told[a.ROLLUP_SCOPE] = "descendants"
-        else:
-            told[a.ROLLUP_SCOPE] = "process" if span.parent is not None or totals.AWAY in total else "trace"
-        set_attributes(span, told, plain=True)
+        set_attributes(span, totals.attributes(total, complete, _of(node, span, total)), plain=True)
         if ended.counts is None:  # else it matters when it ends
             node.said = ended
 
@@ -300,6 +313,18 @@ class RollupProcessor(SpanProcessor):
         """Forget a trace that was nothing but one call, which says everything itself."""
         node.done = True
         self._let_go(trace)
+
+    def _end_closed(self, trace: Trace, node: Node) -> None:
+        """Note that a span has ended whose total was moved on when it was about to end."""
+        trace.ended[node.key] = node.up
+        trace.epoch = self._epoch
+        if not trace.open:
+            self._let_go(trace)
+        elif node.up is None:
+            self._notes.append((node, PLAIN))  # others may have been dropped
+            self._adder.added()
+        if self._adder.wholes or self._adder.charges:
+            self._tell()
 
     def _following(self) -> int:
         return len(self._traces)
@@ -356,11 +381,16 @@ class RollupProcessor(SpanProcessor):
         self._traces.pop(trace.key, None)
 
 
-def _taken(line: deque[T]) -> Iterator[T]:
-    """Yield what is in line, until nothing is; several threads may take from it."""
-    while line:
-        try:
-            one = line.popleft()
-        except IndexError:
-            return
-        yield one
+def _of(node: Node, span: Span, total: Total) -> str:
+    """Return what the total of a span is of."""
+    if not node.top:
+        return "descendants"
+    return "process" if span._parent is not None or totals.AWAY in total else "trace"  # noqa: SLF001  # see `on_end`
+
+
+def _taken(line: deque[T]) -> T | None:
+    """Take what is next in line; None: another thread has taken the last one."""
+    try:
+        return line.popleft()
+    except IndexError:
+        return None

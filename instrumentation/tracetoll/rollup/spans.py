@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _ERROR: Final = StatusCode.ERROR
 _OUTGOING: Final = (SpanKind.CLIENT, SpanKind.PRODUCER)
 _STORES: Final = frozenset({"db.system.name", "db.system"})
+_COUNTED: Final = CALLS | {"tool"}
 _REMOTE: Final = {
     "tracetoll.remote.input_tokens": u.INPUT,
     "tracetoll.remote.output_tokens": u.OUTPUT,
@@ -90,6 +91,21 @@ class SpanReader:
             return _REQUEST if span.kind in _OUTGOING and _STORES.isdisjoint(fields) else PLAIN
         return told
 
+    def tells_only_below(self, span: Span, node: Node) -> bool | None:
+        """Return whether a span that runs is an agent, if its total is what is below it; None: it tells more."""
+        fields = running_fields(span)
+        if self.telling.isdisjoint(fields):
+            return False
+        shape = self._reader.shape(_scope_name(span), fields)
+        if REMOTE_MARK in fields or (shape.table is not None and shape.counts is not None):
+            return None
+        kind = None if shape.table is None else shape.said(fields).kind
+        if kind is None:
+            return False
+        if kind in _COUNTED:
+            return None
+        return node.agent or kind == "agent"
+
     def may_be_agent(self, span: Span) -> bool:
         """Return whether a span that runs is one that gets totals, or does not say yet what it is."""
         kind = kind_of(fields_of(span).get(a.GEN_AI_OPERATION_NAME)) or self._reader.kind(
@@ -139,8 +155,8 @@ def kind_of(operation: object) -> Kind | None:
 
 
 def _scope_name(span: ReadableSpan) -> str:
-    scope = span.instrumentation_scope
-    return scope.name if scope is not None else ""
+    scope = span._instrumentation_scope  # noqa: SLF001  # as `_KEPT`
+    return scope._name if scope is not None else ""  # noqa: SLF001  # as above
 
 
 def fields_of(span: ReadableSpan) -> Fields:

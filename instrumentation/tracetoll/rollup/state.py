@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
 from opentelemetry.sdk.trace import Span
@@ -31,6 +31,8 @@ _SCOPES_KEPT: Final = 100
 _SEVERAL: Final = "several, and no scope is called so"
 
 _NONE: Final[Total] = {}
+_NOTHING: Final[dict[Any, Any]] = {}
+"""Stands for a dictionary that nothing has been put into; most traces need few."""
 
 Numbers = tuple[int, int]
 """A call's tokens of input and of output."""
@@ -138,11 +140,11 @@ class Trace:
         # Two generations each: what is not used while one fills up goes with the other.
         self.ended: dict[int, Node | None] = {}
         """The spans above those that have ended, for children of these that are still to come."""
-        self._older_ended: dict[int, Node | None] = {}
-        self._answers: dict[str, Ended | Record] = {}
-        self._older_answers: dict[str, Ended | Record] = {}
-        self._calls: dict[Numbers, Ended | deque[Ended]] = {}
-        self._older_calls: dict[Numbers, Ended | deque[Ended]] = {}
+        self._older_ended: dict[int, Node | None] = _NOTHING
+        self._answers: dict[str, Ended | Record] = _NOTHING
+        self._older_answers: dict[str, Ended | Record] = _NOTHING
+        self._calls: dict[Numbers, Ended | deque[Ended]] = _NOTHING
+        self._older_calls: dict[Numbers, Ended | deque[Ended]] = _NOTHING
         self.latest: list[Record] = []
         """The latest usual calls, which nobody has asked for yet; then they are in the two above."""
         self.scopes: set[str] = set()
@@ -175,9 +177,8 @@ class Trace:
         """Forget what has ended: it refers back to here, and all of it would wait for the garbage collector."""
         if self.root is not None and self.root.done:
             self.root = None
-        self.ended, self._older_ended = {}, {}
-        self._answers, self._older_answers = {}, {}
-        self._calls, self._older_calls = {}, {}
+        self.ended = {}
+        self._older_ended = self._answers = self._older_answers = self._calls = self._older_calls = _NOTHING
         self.latest.clear()
 
     def knows(self, answer: str) -> bool:
@@ -212,9 +213,12 @@ class Trace:
 
     def told_by(self, scope: str) -> None:
         """Remember that a scope has told of a call."""
-        if scope not in self.scopes and len(self.scopes) < _SCOPES_KEPT:
+        if not self.scopes:
             self.scopes.add(scope)
-            self.scope = scope if len(self.scopes) == 1 else _SEVERAL
+            self.scope = scope
+        elif scope not in self.scopes and len(self.scopes) < _SCOPES_KEPT:
+            self.scopes.add(scope)
+            self.scope = _SEVERAL
 
     def _unfold(self) -> None:
         """Make what has been remembered of usual calls what others are compared with."""
@@ -231,7 +235,9 @@ class Trace:
     def _keep(self, call: Ended, numbers: Numbers) -> None:
         same = self._calls.get(numbers)
         if same is None:
-            if len(self._calls) >= _NUMBERS_KEPT:
+            if not self._calls:
+                self._calls = {}
+            elif len(self._calls) >= _NUMBERS_KEPT:
                 self._older_calls, self._calls = self._calls, {}
             self._calls[numbers] = call  # calls that used just as much are few
         elif isinstance(same, deque):
@@ -246,6 +252,8 @@ class Trace:
 
     def name(self, answer: str, call: Ended | Record) -> None:
         """Remember a call by the id of its answer."""
+        if not self._answers:
+            self._answers = {}
         self._answers[answer] = call
         if len(self._answers) > _ANSWERS_KEPT:
             self._older_answers, self._answers = self._answers, {}

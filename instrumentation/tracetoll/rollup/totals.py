@@ -6,6 +6,7 @@ A span over spans that tell of the same call takes the larger number of each fie
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll import usage as u
@@ -45,6 +46,7 @@ _GAPS: Final = (MISSING, UNPRICED)
 _COUNTED: Final = (CALLS, EMBEDDINGS, TOOLS, ERRORS, REFUSED, MISSING, UNPRICED)
 _AMOUNTS: Final = frozenset((*u.COUNTS, COST))
 
+_KEPT: Final = 500
 _ATTRIBUTES: Final = {
     name: f"{PREFIX}.rollup.{name}" for name in (*u.COUNTS, *_COUNTED) if name != u.AUDIO_MILLISECONDS
 }
@@ -163,14 +165,27 @@ def larger(one: Mapping[str, int], other: Mapping[str, int]) -> Total:
     return found
 
 
-def attributes(total: Mapping[str, int]) -> dict[str, Any]:
-    """Return how a total is told on a span."""
+def attributes(total: Mapping[str, int], complete: bool, scope: str) -> dict[str, Any]:  # noqa: FBT001  # twice the time by name
+    """Return how a total is told on a span; `complete`: nothing below it is open, `scope`: what it is the total of."""
     into, out = total.get(INPUT, 0), total.get(OUTPUT, 0)
-    found: dict[str, Any] = {_INPUT: into, _OUTPUT: out, _CALLS: total.get(CALLS, 0), a.ROLLUP_TOTAL_TOKENS: into + out}
-    for name, amount in total.items():
-        if amount > 0 and name in _ATTRIBUTES:
-            found[_ATTRIBUTES[name]] = amount
+    found: dict[str, Any] = {
+        _INPUT: into,
+        _OUTPUT: out,
+        _CALLS: total.get(CALLS, 0),
+        a.ROLLUP_TOTAL_TOKENS: into + out,
+        a.ROLLUP_COMPLETE: complete and total.get(MISSING, 0) <= 0 and LOST not in total,
+        a.ROLLUP_SCOPE: scope,
+    }
     if COST in total:
         found[a.ROLLUP_COST_AMOUNT] = total[COST] / FEMTO
         found[a.ROLLUP_COST_CURRENCY] = "USD"
+    for name in _more_of(tuple(total)):
+        if total[name] > 0:
+            found[_ATTRIBUTES[name]] = total[name]
     return found
+
+
+@lru_cache(_KEPT)
+def _more_of(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the fields of a total that are told as they are; most have none."""
+    return tuple(name for name in names if name in _ATTRIBUTES)

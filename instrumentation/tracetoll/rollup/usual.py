@@ -38,8 +38,9 @@ _SAID_KEPT: Final = 200
 _LARGEST_COST: Final = 1e9
 _KEPT: Final = 64
 """How many usual calls of a trace are remembered at least, and half of how many at most."""
-_LARGEST: Final = 10**9
-"""Smaller numbers are compared faster; a larger one is no usual call's."""
+_MOST_KEPT: Final = 2 * _KEPT
+_MOST_BITS: Final = 30
+"""A larger number is no usual call's."""
 _SPECIAL: Final = frozenset({a.ERROR_TYPE, a.CALL_OUTCOME, a.USAGE_SOURCE, REMOTE_MARK})
 """With one of these, a call has to be looked at more closely."""
 _COUNTED: Final = {
@@ -71,7 +72,7 @@ class UsualCalls:
 
     def begin(self) -> None:
         """Look at prices anew where they are old."""
-        if time.monotonic() >= self._until:
+        if self._until != math.inf and time.monotonic() >= self._until:
             self._until = math.inf
             for shape in self._shapes.copy().values():
                 shape.usual.clear()
@@ -84,9 +85,13 @@ class UsualCalls:
         if node is self._up:
             self.finish()
         below = node.below
-        fields = fields_of(span)
+        kept: Any = span._attributes  # noqa: SLF001  # as `fields_of`, which is a call
+        try:
+            fields = kept._dict  # noqa: SLF001  # as above
+        except AttributeError:
+            fields = fields_of(span)
         if self._telling.isdisjoint(fields):
-            if span.kind is not _INTERNAL:
+            if span._kind is not _INTERNAL:  # noqa: SLF001  # see `fields_of`
                 return False
         elif not below:
             return self._add_call(node, up, span, fields)
@@ -116,16 +121,16 @@ class UsualCalls:
     def _add_call(self, node: Node, up: Node, span: ReadableSpan, fields: Fields) -> bool:
         scope = span._instrumentation_scope  # noqa: SLF001  # see `fields_of`
         trace = node.trace
-        if scope is None or (trace.scope or scope.name) != scope.name:
+        if scope is None or trace.scope not in ("", name := scope._name):  # noqa: SLF001  # as above
             return False
-        shape = self._shapes.get((scope.name, *fields))
+        shape = self._shapes.get((name, *fields))
         if shape is None:
             return False
         try:
-            usual = shape.usual.get(shape.saying(fields)) or self._look(shape, scope.name, fields)
+            usual = shape.usual.get(shape.saying(fields)) or self._look(shape, name, fields)
         except TypeError:  # a value that is a mapping
             return False
-        if not usual.counts or node.open or span._status.status_code is _ERROR:  # noqa: SLF001  # see `fields_of`
+        if not usual.counts or node.open or span._status._status_code is _ERROR:  # noqa: SLF001  # as above
             return False
         numbers = _numbers(usual, fields)
         answer = None if usual.answer is None else fields[usual.answer]
@@ -134,12 +139,13 @@ class UsualCalls:
         if self._up is not up or self._usual is not usual:
             self.finish()
             self._up, self._usual = up, usual
-            trace.told_by(scope.name)
+            if not trace.scope:
+                trace.told_by(name)
         self._run.append(numbers)
         record = (usual, numbers, answer, span._start_time or 0, span._end_time or 0, up)  # noqa: SLF001
         latest = trace.latest
         latest.append(record)
-        if len(latest) >= 2 * _KEPT:
+        if len(latest) >= _MOST_KEPT:
             del latest[:_KEPT]
         if answer is not None:
             trace.name(answer, record)
@@ -205,7 +211,7 @@ def _numbers(usual: Usual, fields: Fields) -> tuple[int, ...] | None:
     """Return the numbers of a call; None if one is none, or very large."""
     numbers = usual.numbers(fields)
     for number in numbers:
-        if number.__class__ is not int or not 0 <= number <= _LARGEST:
+        if number.__class__ is not int or number >> _MOST_BITS:  # -1 of one below 0
             return None
     if usual.cost is not None:
         cost = fields[usual.cost]
