@@ -18,6 +18,7 @@ from conftest import Telemetry
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
 
 from tracetoll import Instrumentor, Limit, LimitExceeded, attribution
+from tracetoll.limits.estimate import Learned, Size
 from tracetoll.local_provider import LocalProvider, Reply
 
 if TYPE_CHECKING:
@@ -328,3 +329,17 @@ def test_limits_spend_and_refuse_the_same_whatever_is_sampled(sampler: Sampler) 
     assert everything[2] > 0
 
     assert spent_with(sampler) == everything
+
+
+def test_estimates_of_the_input_are_hardly_ever_too_low() -> None:
+    learned, chance = Learned(), random.Random(1)  # noqa: S311  # as above
+    low = 0
+
+    for number in range(50_000):
+        size = Size(chance.randint(300, 30_000), 0, 10**6)
+        tokens = int(size.bytes * chance.uniform(0.1, LARGEST_RATIO))
+        low += number > 60 and tokens > learned.estimate(size)[0]
+        if number < 256 or number % 8 == 0:  # as limits learn
+            learned.learn_input(size, tokens)
+
+    assert low <= 50

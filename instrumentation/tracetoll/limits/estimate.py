@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _FIRST_RATIO: Final = 0.3
 """Tokens per byte before anything is known; 0.08 to 0.25 in recorded chats, more where tools are told."""
 _FIRST_OUTPUT: Final = 1024
-_SINKS: Final = 0.005
+_SINKS: Final = 0.002
 """How much of the way from the edge to the middle is given up with each call."""
 _MARGIN: Final = 1.05
 _FIRST_TEXT_RATIO: Final = 0.35
