@@ -38,7 +38,7 @@ Labels = tuple["str | None", "str | None", "str | None", str]
 """Who a trace is told under: the operation, agent and workflow that its local root is, and the root's name."""
 
 
-class Told(NamedTuple):
+class Attributes(NamedTuple):
     """The attributes that a trace is told under."""
 
     trace: dict[str, Any]
@@ -68,7 +68,7 @@ class TraceMetrics:
         """Tells how many traces the roll-up follows now."""
         self._followed = False
         self._noted: deque[tuple[Labels, SpanContext, Total]] = deque()
-        self._told: dict[Labels, Told] = {}
+        self._told: dict[Labels, Attributes] = {}
         self._names: set[str] = set()
         self._tokens = _histogram(meter, m.TRACE_TOKENS)
         self._cost = _histogram(meter, m.TRACE_COST)
@@ -116,7 +116,7 @@ class TraceMetrics:
             self._cost.record(total[totals.COST] / FEMTO, told.trace, within)
         self._calls.record(total.get(totals.CALLS, 0), told.trace, within)
 
-    def _tell(self, labels: Labels) -> Told:
+    def _tell(self, labels: Labels) -> Attributes:
         """Return the attributes of such traces, and remember them."""
         *who, name = labels
         told: dict[str, Any] = {key: value for key, value in zip(_NAMES, who, strict=True) if value is not None}
@@ -124,7 +124,7 @@ class TraceMetrics:
             told[a.TRACE_NAME] = self._bounded(name)
         if len(self._told) >= _LABELS_KEPT:
             self._told.clear()
-        self._told[labels] = found = Told(
+        self._told[labels] = found = Attributes(
             told, {**told, a.GEN_AI_TOKEN_TYPE: "input"}, {**told, a.GEN_AI_TOKEN_TYPE: "output"}
         )
         return found
