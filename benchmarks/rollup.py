@@ -84,11 +84,25 @@ def agents(tracer: Tracer, spans: int, end: Callable[[Span], object] = END) -> N
         end(root)
 
 
+def at_once(tracer: Tracer, spans: int, end: Callable[[Span], object] = END) -> None:
+    """Make traces of calls at once, up to 1,000 of them, a call of each in turn."""
+    roots = [tracer.start_span("root") for _ in range(min(1000, spans // 10))]
+    around = [set_span_in_context(root) for root in roots]
+    for _ in range(spans // len(roots) - 1):
+        for within in around:
+            span = tracer.start_span("chat", within, attributes=CHAT)
+            span.set_attributes(USAGE)
+            end(span)
+    for root in roots:
+        end(root)
+
+
 SHAPES: dict[str, Callable[..., None]] = {
     "one trace, plain spans": partial(one_trace, call=False),
     "one trace, calls of models": partial(one_trace, call=True),
     "one trace, chains of four": chains,
     "traces of agents, 6 spans each": agents,
+    "traces at once, calls in turn": at_once,
 }
 
 
