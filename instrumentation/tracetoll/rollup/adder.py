@@ -98,11 +98,13 @@ class Adder:
         """
         me = get_ident()
         if self._holder == me:  # a garbage collection has ended it, while we are at work
-            return dict(node.below or {}), not node.open and not node.trace.gone
+            return node.folded(), not node.open and not node.trace.gone
         self._lock.acquire()
         self._holder = me
         try:
             self._apply_notes()
+            if node.usual is not None:
+                node.fold()
             below = node.below
             if node.done or not (below or agent):
                 return None
@@ -117,7 +119,7 @@ class Adder:
     def has_below(self, node: Node) -> bool:
         """Return whether something below a span may have been counted."""
         self.added()
-        return bool(node.below or self.notes)
+        return bool(node.below or node.usual is not None or self.notes)
 
     def so_far(self, node: Node, ended: Ended) -> tuple[Total | None, Total, bool]:
         """Return what is below a span that is about to end, its total, and whether nothing below is open any more."""
@@ -128,7 +130,7 @@ class Adder:
         try:
             if not inside:
                 self._apply_notes()
-            below = dict(node.below) if node.below else None
+            below = node.folded() or None
             known = identity.counted_before(node, ended, below)
             return below, _total(node, ended, below, known) or {}, not node.open and not node.trace.gone
         finally:
@@ -153,15 +155,12 @@ class Adder:
                     continue
                 node, what = note
                 if isinstance(what, Ended):
-                    usual.finish()
                     self._apply(node, what)
                 elif not usual.add(node, what):
-                    usual.finish()
                     self._apply(node, self._reader.read(what, node, fields_of(what)))
             except Exception as error:
                 if not fault("adding up a span", error):
                     raise
-        usual.finish()
 
     def _forget_dropped(self, trace: Trace) -> None:
         for node in trace.open.copy().values():
@@ -179,6 +178,7 @@ class Adder:
             self._forget_dropped(trace)  # so that nothing stays of a trace whose root has ended
 
     def _add_up(self, node: Node, ended: Ended) -> None:
+        node.fold()
         below = node.below
         total = below if ended is PLAIN else self._say(node, ended, below)
         up = self._pass_on(node, dict(total) if total and total is ended.total else total)  # it may be remembered

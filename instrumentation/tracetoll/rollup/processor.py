@@ -138,7 +138,7 @@ class RollupProcessor(SpanProcessor):
             node.key = key = context[_SPAN_ID]
             node.trace = trace
             node.up = up
-            node.below = node.call = node.said = None
+            node.below = node.call = node.said = node.usual = None
             node.open = 0
             node.done = node.agent = node.top = False
             operation = fields_of(span).get(a.GEN_AI_OPERATION_NAME)

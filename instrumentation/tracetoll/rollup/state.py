@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace import Span
 
 from tracetoll import usage as u
 from tracetoll.dialects.reader import Told
+from tracetoll.rollup.totals import add
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from tracetoll.dialects.words import Kind
-    from tracetoll.rollup.calls import Record
+    from tracetoll.rollup.calls import Record, Usual
     from tracetoll.rollup.foreign import Behalf
     from tracetoll.rollup.totals import Total
 
@@ -45,7 +46,21 @@ class Node(ref[Span]):
     processor's lock.
     """
 
-    __slots__ = ("agent", "below", "call", "done", "key", "open", "said", "top", "trace", "up", "watched")
+    __slots__ = (
+        "agent",
+        "below",
+        "call",
+        "calls",
+        "done",
+        "key",
+        "open",
+        "said",
+        "top",
+        "trace",
+        "up",
+        "usual",
+        "watched",
+    )
 
     key: int
     """The span's id."""
@@ -53,7 +68,11 @@ class Node(ref[Span]):
     up: Node | None
     """The nearest ancestor in this process that was known when this was last looked at; see `nearest`."""
     below: Total | None
-    """The totals of the children that have ended, added up; None: nothing yet."""
+    """The totals of the children that have ended, added up; None: nothing yet. Beside what is in `calls`."""
+    usual: Usual | None
+    """What the latest calls below have in common that are still to be added up; None: there are none."""
+    calls: list[tuple[int, ...]]
+    """The numbers of each of these; only set where there are any."""
     open: int
     """How many spans below are still open that have no open ancestor closer than this one."""
     done: bool
@@ -67,6 +86,24 @@ class Node(ref[Span]):
     """What the span was found to say when its totals were written; None: it has to be read."""
     call: Ended | None
     """The call that the span has told of, once it has ended; else that of the nearest such span passed above."""
+
+    def fold(self) -> None:
+        """Add up the calls that are still to be."""
+        usual, self.usual = self.usual, None
+        if usual is None:
+            return
+        total = usual.total(self.calls)
+        if self.below is None:
+            self.below = total
+        else:
+            add(self.below, total)
+
+    def folded(self) -> Total:
+        """Return what is below, and change nothing: a garbage collection may ask for it at any moment."""
+        total, usual = dict(self.below or {}), self.usual
+        if usual is not None:
+            add(total, usual.total(self.calls.copy()))
+        return total
 
     def nearest(self) -> Node | None:
         """Return the nearest ancestor that is still open, and remember it."""

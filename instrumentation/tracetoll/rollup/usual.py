@@ -53,7 +53,7 @@ _COUNTED: Final = {
 class UsualCalls:
     """Adds up usual calls, and spans that say nothing. Under the adder's lock.
 
-    Calls that follow one another below the same span are added up together, before anybody asks for what they came to.
+    Calls below the same span are added up together, before anybody asks for what they came to.
     """
 
     def __init__(self, reader: SpanReader, watch: Callable[[Node], None]) -> None:
@@ -62,11 +62,6 @@ class UsualCalls:
         self._telling = reader.telling
         self._telling_more = (reader.telling | reader.answers | _SPECIAL) - {a.GEN_AI_OPERATION_NAME}
         self._watch = watch
-        self._up: Node | None = None
-        """The span below which calls are still to be added up."""
-        self._usual = Usual("")
-        self._run: list[tuple[int, ...]] = []
-        """What they have in common, and the numbers of each."""
         self._until = math.inf
         """Until when the prices hold, by the monotonic clock."""
 
@@ -82,8 +77,8 @@ class UsualCalls:
         up = node.up
         if up is None or up.done or node.agent:
             return False
-        if node is self._up:
-            self.finish()
+        if node.usual is not None:
+            node.fold()
         below = node.below
         kept: Any = span._attributes  # noqa: SLF001  # as `fields_of`, which is a call
         try:
@@ -127,7 +122,7 @@ class UsualCalls:
         if shape is None:
             return False
         try:
-            usual = shape.usual.get(shape.saying(fields)) or self._look(shape, name, fields)
+            usual: Usual = shape.usual.get(shape.saying(fields)) or self._look(shape, name, fields)
         except TypeError:  # a value that is a mapping
             return False
         if not usual.counts or node.open or span._status._status_code is _ERROR:  # noqa: SLF001  # as above
@@ -136,12 +131,10 @@ class UsualCalls:
         answer = None if usual.answer is None else fields[usual.answer]
         if numbers is None or (answer is not None and (answer.__class__ is not str or trace.knows(answer))):
             return False
-        if self._up is not up or self._usual is not usual:
-            self.finish()
-            self._up, self._usual = up, usual
-            if not trace.scope:
-                trace.told_by(name)
-        self._run.append(numbers)
+        if up.usual is usual and len(up.calls) < _KEPT:
+            up.calls.append(numbers)
+        else:
+            self._begin_run(up, usual, numbers, name)
         record = (usual, numbers, answer, span._start_time or 0, span._end_time or 0, up)  # noqa: SLF001
         latest = trace.latest
         latest.append(record)
@@ -153,22 +146,15 @@ class UsualCalls:
         up.open -= 1
         return True
 
-    def finish(self) -> None:
-        """Add up the calls that are still to be."""
-        up = self._up
-        if up is None:
-            return
-        total = self._usual.total(self._run)
-        self._up = None
-        self._run.clear()
+    def _begin_run(self, up: Node, usual: Usual, numbers: tuple[int, ...], scope: str) -> None:
+        """Note the first of calls below a span that are added up when somebody asks, or when they are many."""
+        up.fold()
+        up.calls, up.usual = [numbers], usual
+        up.trace.told_by(scope)
         if len(up.trace.ended) > ENDED_KEPT:
             up.trace.turn()
-        if up.below is not None:
-            totals.add(up.below, total)
-        else:
-            up.below = total
-            if not up.watched:
-                self._watch(up)
+        if not up.watched:
+            self._watch(up)
 
     def _look(self, shape: Shape, scope: str, fields: Fields) -> Usual:
         """Find out what is to be known of spans like this one."""
