@@ -28,6 +28,7 @@ from surfaces import client
 from test_forks import in_child
 
 from tracetoll import Instrumentor, Limit, LimitExceeded, RollupProcessor, agent, limits, tool
+from tracetoll.rollup import totals as rollup_totals
 from tracetoll.rollup.state import Trace
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from tracetoll.local_provider import LocalProvider
 
+ANSWER: dict[str, Any] = {"gen_ai.response.id": "answer-1"}
 MESSAGES: Any = [{"role": "user", "content": "hi"}]
 ROLLUP = "tracetoll.rollup."
 
@@ -90,6 +92,14 @@ class Alone:
 
     def named(self, name: str) -> ReadableSpan:
         return next(span for span in self.exporter.get_finished_spans() if span.name == name)
+
+
+def warm(alone: Alone) -> None:
+    """Have the roll-up look at what calls of `Alone` say, which it does once: from then on they are usual ones."""
+    root = alone.agent("somebody")
+    for told in ({}, ANSWER):
+        alone.chat(root, 0, 0, **told)
+    root.end()
 
 
 @pytest.fixture
@@ -381,6 +391,39 @@ def test_a_child_that_ends_late_counts_for_the_nearest_ancestor_that_is_open(alo
     assert ((111, 111, 3), True) == (tokens(root), totals(root)["complete"])
 
 
+@pytest.mark.parametrize("since", [0, 1, 40])
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("what", ["call", "step"])
+def test_what_starts_below_a_span_that_has_ended_counts_where_the_span_does(
+    alone: Alone, what: str, again: bool, since: int
+) -> None:
+    warm(alone)
+    tracer = alone.provider.get_tracer("application")
+    roots = [tracer.start_span(f"root {number}", remote_context()) for number in range(2)]  # none stands in for all
+    agents = [alone.agent(f"agent {number}", root) for number, root in enumerate(roots)]
+    ended, _ = alone.chat(agents[0], 1, 1), alone.chat(agents[1], 1, 1)
+    if what == "step":
+        ended = alone.span("step", agents[0])
+        ended.end()
+    for _ in range(since):
+        alone.chat(agents[0], 0, 0)
+        alone.chat(agents[1], 0, 0)
+    if again:
+        for _ in range(2):
+            alone.chat(agents[1], 0, 0, **ANSWER)
+
+    alone.chat(ended, 10, 10)
+    for span in (*agents, *roots):
+        span.end()
+
+    assert (
+        [(11, 11, 2 + since), (1, 1, 1 + since + again)]
+        == [tokens(one) for one in agents]
+        == [tokens(one) for one in roots]
+    )
+    assert all(totals(span)["complete"] for span in (*agents, *roots))
+
+
 def test_a_remote_parent_makes_a_local_root_of_its_own_process(alone: Alone) -> None:
     root = alone.provider.get_tracer("application").start_span("POST /ask", remote_context())
 
@@ -559,6 +602,30 @@ def test_without_an_id_the_same_numbers_at_the_same_time_are_one_call(alone: Alo
     root.end()
 
     assert (18, 56, 2) == tokens(root)
+
+
+@pytest.mark.parametrize("between", ["nothing", "many calls elsewhere", "an answer told of twice"])
+def test_the_latest_calls_of_every_agent_are_known_again_without_an_id(alone: Alone, between: str) -> None:
+    warm(alone)
+    root = alone.span("root")
+    first, second = (alone.agent(name, root) for name in ("first", "second"))
+    began = time.time_ns()
+    alone.chat(first, 5, 5)
+    if between == "many calls elsewhere":
+        for _ in range(200):
+            alone.chat(second, 0, 0)
+    elif between == "an answer told of twice":
+        for _ in range(2):
+            alone.chat(second, 0, 0, **ANSWER)
+    alone.chat(first, 7, 9)
+
+    told = {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 7, "gen_ai.usage.output_tokens": 9}
+    alone.span("chat", root, scope="another", attributes=told, start_time=began).end()
+    for span in (first, second, root):
+        span.end()
+
+    elsewhere = {"nothing": 0, "many calls elsewhere": 200, "an answer told of twice": 1}[between]
+    assert [(12, 14, 2), (12, 14, 2 + elsewhere)] == [tokens(first), tokens(root)]
 
 
 @pytest.mark.parametrize("made_up", [{}, {"gen_ai.response.id": "call-1"}])
@@ -746,9 +813,10 @@ def test_many_threads_add_up_to_the_last_token(alone: Alone) -> None:
     assert 0 == alone.kept
 
 
-@pytest.mark.parametrize("what", ["call", "agent", "agent that tells usage"])
+@pytest.mark.parametrize("what", ["call", "late call", "agent", "agent that tells usage"])
 def test_a_span_that_a_collection_ends_while_others_are_added_up_does_no_harm(alone: Alone, what: str) -> None:
     root = alone.agent("planner")
+    ended = alone.chat(root, 0, 0)
 
     class Dropped:
         """Ends a call, or an agent with one, wherever a garbage collection strikes."""
@@ -757,11 +825,11 @@ def test_a_span_that_a_collection_ends_while_others_are_added_up_does_no_harm(al
             self.itself = self
 
         def __del__(self) -> None:
-            inner = root if what == "call" else alone.agent("inner", root)
+            inner = {"call": root, "late call": ended}.get(what) or alone.agent("inner", root)
             alone.chat(inner, 1, 1)
             if what == "agent that tells usage":
                 inner.set_attribute("gen_ai.usage.input_tokens", 1)
-            if inner is not root:
+            if what.startswith("agent"):
                 inner.end()
 
     class Model(str):
@@ -784,7 +852,61 @@ def test_a_span_that_a_collection_ends_while_others_are_added_up_does_no_harm(al
     gc.collect()
     root.end()
 
-    assert ((200, 200, 200), True) == (tokens(root), totals(root)["complete"])
+    assert ((200, 200, 201), True) == (tokens(root), totals(root)["complete"])
+
+
+def test_an_agent_that_a_collection_ends_as_soon_as_the_lock_is_taken_does_no_harm(alone: Alone) -> None:
+    adder = alone.rollup._adder  # noqa: SLF001  # nobody can see it from outside
+    lock = adder._lock  # noqa: SLF001  # as above
+    root = alone.agent("planner")
+    inner = alone.agent("inner", root)
+    alone.chat(inner, 1, 2)
+    to_end = [inner]
+
+    class Struck:
+        """The lock: what follows a call may be a garbage collection, from Python 3.12 on."""
+
+        def acquire(self, *arguments: Any, **more: Any) -> bool:
+            taken = bool(lock.acquire(*arguments, **more))
+            if to_end:
+                to_end.pop().end()
+            return taken
+
+        def release(self) -> None:
+            lock.release()
+
+    adder._lock = Struck()  # type: ignore[assignment]  # noqa: SLF001  # as above
+    alone.chat(root, 10, 20)
+    root.end()
+
+    assert [(1, 2, 1), (11, 22, 2)] == [tokens(inner), tokens(root)]
+
+
+@pytest.mark.parametrize("tells", [{}, {"gen_ai.usage.input_tokens": 1}], ids=["nothing", "usage"])
+def test_an_agent_that_a_collection_ends_while_another_is_added_to_it_loses_nothing(
+    alone: Alone, tells: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = alone.span("root")
+    outer = alone.agent("outer", root)
+    inner = alone.agent("inner", outer)
+    alone.chat(outer, 10, 10)
+    alone.chat(root, 100, 100, **ANSWER)
+    alone.chat(inner, 1, 1)
+    alone.rollup.force_flush()
+    to_end = [outer]
+    add = rollup_totals.add
+
+    def struck(total: Any, more: Any) -> None:
+        if to_end:
+            to_end.pop().end()
+        add(total, more)
+
+    outer.set_attributes(tells)
+    monkeypatch.setattr(rollup_totals, "add", struck)
+    inner.end()
+    root.end()
+
+    assert (111, 111, 3) == tokens(root)
 
 
 # --- bounds -----------------------------------------------------------------------------------
@@ -816,15 +938,22 @@ def test_spans_that_are_dropped_are_forgotten_while_those_above_run(alone: Alone
     assert ((1, 2, 1), False) == (tokens(root), totals(root)["complete"])
 
 
-def test_nothing_stays_of_a_call_alone(alone: Alone) -> None:
+@pytest.mark.parametrize("what", ["call alone", "agent"])
+def test_nothing_stays_of_a_trace(alone: Alone, what: str) -> None:
     def traces() -> int:
         return sum(isinstance(one, Trace) for one in gc.get_objects())
 
+    warm(alone)
     gc.collect()
     gc.disable()
     try:
         before = traces()
-        alone.chat(None, 1, 2)
+        root = alone.agent("planner") if what == "agent" else None
+        for _ in range(1 if root is None else 100):
+            alone.chat(root, 1, 2)
+        if root is not None:
+            root.end()
+        del root
         assert (0, before) == (alone.kept, traces())
     finally:
         gc.enable()
@@ -839,7 +968,23 @@ def test_what_is_kept_of_a_long_trace_does_not_grow(alone: Alone) -> None:
 
     followed = alone.rollup._traces.values()  # noqa: SLF001  # as above
     assert 50 == len(followed)
-    assert all(len(trace.ended) < 300 for trace in followed)
+    assert all(len(trace.ended) + sum(map(len, trace.latest)) < 300 for trace in followed)
+
+
+@pytest.mark.parametrize(("agents", "calls"), [(1000, 1), (100, 10), (10, 100)])
+def test_what_is_kept_of_calls_below_many_agents_does_not_grow(alone: Alone, agents: int, calls: int) -> None:
+    root = alone.agent("outer")
+    inner = [alone.agent(f"agent {number}", root) for number in range(agents)]
+
+    for _ in range(calls):
+        for one in inner:
+            alone.chat(one, 1, 2)
+
+    (followed,) = alone.rollup._traces.values()  # noqa: SLF001  # as above
+    assert sum(map(len, followed.latest)) < 600
+    for span in (*inner, root):
+        span.end()
+    assert (1000, 2000, 1000) == tokens(root)
 
 
 def test_what_is_kept_of_a_trace_of_many_agents_does_not_grow(alone: Alone) -> None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll.dialects.reader import CALLS
 from tracetoll.rollup import identity, totals
 from tracetoll.rollup.spans import PLAIN, fields_of
-from tracetoll.rollup.state import ENDED_KEPT, Ended, nearest_open
+from tracetoll.rollup.state import Ended, nearest_open
 from tracetoll.rollup.usual import UsualCalls
 from tracetoll.safety import fault
 
@@ -59,20 +58,22 @@ class Adder:
         """Calls that only others have told of, and what they came to; for limits."""
         self.wholes: deque[tuple[ReadableSpan, Total]] = deque()
         """Local roots that have ended, and their totals; for metrics."""
-        self._lock = threading.Lock()
-        self._holder = 0
-        """The thread that has the lock while it may run other code."""
+        # Its holder may get it once more: a garbage collection runs finalisers anywhere, and these may end spans.
+        self._lock = threading.RLock()
+        self._busy = False
+        """Whether the lock's holder is at work already, and nothing may be changed."""
 
     def added(self) -> bool:
         """Work off the notes, unless somebody else is at it. Returns whether there are `charges` or `wholes`."""
-        lock = self._lock
-        while self.notes and lock.acquire(False):  # noqa: FBT003  # a lock's own; by name takes twice as long
-            self._holder = get_ident()
+        while self.notes and self._lock.acquire(False):  # noqa: FBT003  # a lock's own; by name takes twice as long
+            alone, self._busy = not self._busy, True
             try:
+                if not alone:
+                    break
                 self._apply_notes()
             finally:
-                self._holder = 0
-                lock.release()
+                self._busy = not alone
+                self._lock.release()
         return bool(self.charges or self.wholes)
 
     def lost(self, node: Node) -> None:
@@ -82,13 +83,14 @@ class Adder:
     def forget_dropped(self, traces: Iterable[Trace]) -> None:
         """Give up the spans that were collected, and that nobody has ended since; unless somebody else is at work."""
         if self._lock.acquire(blocking=False):
-            self._holder = get_ident()
+            alone, self._busy = not self._busy, True
             try:
-                self._apply_notes()
-                for trace in traces:
-                    self._forget_dropped(trace)
+                if alone:
+                    self._apply_notes()
+                    for trace in traces:
+                        self._forget_dropped(trace)
             finally:
-                self._holder = 0
+                self._busy = not alone
                 self._lock.release()
 
     def close(self, node: Node, span: ReadableSpan, *, agent: bool) -> tuple[Total, bool] | None:
@@ -96,12 +98,11 @@ class Adder:
 
         Returns its total, and whether nothing below is open any more; None where there is nothing to write.
         """
-        me = get_ident()
-        if self._holder == me:  # a garbage collection has ended it, while we are at work
-            return node.folded(), not node.open and not node.trace.gone
         self._lock.acquire()
-        self._holder = me
+        alone, self._busy = not self._busy, True
         try:
+            if not alone:
+                return node.folded(), not node.open and not node.trace.gone
             self._apply_notes()
             if node.usual is not None:
                 node.fold()
@@ -113,7 +114,21 @@ class Adder:
                 self.wholes.append((span, below))
             return found
         finally:
-            self._holder = 0
+            self._busy = not alone
+            self._lock.release()
+
+    def above(self, trace: Trace, key: int, *, remote: bool) -> Node | None:
+        """Return the nearest ancestor that is open of a span that is not, by its key; see `Trace.above`."""
+        if not (trace.roots or trace.several):
+            return None  # as for most: its first span
+        self._lock.acquire()
+        alone, self._busy = not self._busy, True
+        try:
+            if alone:
+                self._apply_notes()
+            return trace.above(key, remote=remote)
+        finally:
+            self._busy = not alone
             self._lock.release()
 
     def has_below(self, node: Node) -> bool:
@@ -123,20 +138,17 @@ class Adder:
 
     def so_far(self, node: Node, ended: Ended) -> tuple[Total | None, Total, bool]:
         """Return what is below a span that is about to end, its total, and whether nothing below is open any more."""
-        inside = self._holder == get_ident()  # a garbage collection has ended it, while we are at work
-        if not inside:
-            self._lock.acquire()
-            self._holder = get_ident()
+        self._lock.acquire()
+        alone, self._busy = not self._busy, True
         try:
-            if not inside:
+            if alone:
                 self._apply_notes()
             below = node.folded() or None
             known = identity.counted_before(node, ended, below)
             return below, _total(node, ended, below, known) or {}, not node.open and not node.trace.gone
         finally:
-            if not inside:
-                self._holder = 0
-                self._lock.release()
+            self._busy = not alone
+            self._lock.release()
 
     # --- under the lock ----------------------------------------------------------------------
 
@@ -201,8 +213,7 @@ class Adder:
                     up.below = total
                     if not up.watched:
                         self._watch(up)
-        if len(node.trace.ended) > ENDED_KEPT:
-            node.trace.turn()
+        node.trace.end(node.key, up)
         return up
 
     def _say(self, node: Node, ended: Ended, below: Total | None) -> Total | None:

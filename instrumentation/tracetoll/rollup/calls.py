@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from operator import mul
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter, mul
+from typing import TYPE_CHECKING, Any, Final
 
-from tracetoll.rollup.state import Ended
+from tracetoll.rollup.state import NUMBERS, Ended
 from tracetoll.usage import FEMTO_PER_NANO
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from tracetoll.dialects.words import Kind
     from tracetoll.rollup.state import Node
     from tracetoll.rollup.totals import Total
+
+
+_OF_NUMBERS: Final = itemgetter(NUMBERS)
 
 
 class Usual:
@@ -39,10 +42,10 @@ class Usual:
         self.answer: str | None = None
         """The attribute with the answer's id."""
 
-    def total(self, calls: Sequence[tuple[int, ...]]) -> Total:
-        """Return what some calls came to, from the numbers of each."""
+    def total(self, calls: Sequence[Record]) -> Total:
+        """Return what some calls came to."""
         number = len(calls)
-        sums = calls[0] if number == 1 else tuple(map(sum, zip(*calls, strict=True)))
+        sums = calls[0][NUMBERS] if number == 1 else tuple(map(sum, zip(*map(_OF_NUMBERS, calls), strict=True)))
         if self.rates is not None:
             sums = (*sums, sum(map(mul, sums, self.rates), number * self.rates[-1]))
         elif self.cost is not None:
@@ -51,13 +54,13 @@ class Usual:
 
     def counted(self, record: Record) -> Ended:
         """Return what is to be known of such a call that was counted."""
-        _, numbers, answer, begun, over, where = record
+        _, _, answer, begun, over, where, _ = record
         found = Ended(self.kind, self.trust)
-        found.total = self.total((numbers,))
+        found.total = self.total((record,))
         found.scope, found.answer, found.where = self.scope, answer, where
         found.started_ns, found.ended_ns = begun, over
         return found
 
 
-Record = tuple[Usual, tuple[int, ...], "str | None", int, int, "Node"]
-"""A usual call that was counted: its numbers, its answer, when it began and ended, and the span that it is below."""
+Record = tuple[Usual, tuple[int, ...], "str | None", int, int, "Node", int]
+"""A usual call: its numbers, its answer, when it began and ended, the span that it is below, and its span's id."""

@@ -133,7 +133,8 @@ class RollupProcessor(SpanProcessor):
             trace = self._traces.get(context[_TRACE_ID]) or self._new_trace(context[_TRACE_ID])
             up = None
             if parent is not None:
-                up = trace.open.get(parent[_SPAN_ID]) or trace.above(parent[_SPAN_ID], remote=parent[_IS_REMOTE])
+                above = parent[_SPAN_ID]
+                up = trace.open.get(above) or self._adder.above(trace, above, remote=parent[_IS_REMOTE])
             node = Node(span)
             node.key = key = context[_SPAN_ID]
             node.trace = trace
@@ -148,6 +149,7 @@ class RollupProcessor(SpanProcessor):
                 self._begin_root(node, span, kind)
             else:
                 self._notes.append(up)
+                trace.several = True
                 if kind == "agent":
                     self._begin_agent(node, span)
             if len(trace.open) < self._max_spans_per_trace:
@@ -176,10 +178,9 @@ class RollupProcessor(SpanProcessor):
                 self._end_closed(trace, node)
                 return
             what = node.said or (span if self._foreign is None else self._on_behalf(self._foreign, node, span))
-            if up is None and what is span and not (trace.open or trace.ended) and is_call_alone(span):
+            if up is None and what is span and not (trace.open or trace.several) and is_call_alone(span):
                 self._end_alone(trace, node)
                 return
-            trace.ended[node.key] = up
             trace.epoch = self._epoch
             notes = self._notes
             notes.append((node, what))
@@ -316,7 +317,6 @@ class RollupProcessor(SpanProcessor):
 
     def _end_closed(self, trace: Trace, node: Node) -> None:
         """Note that a span has ended whose total was moved on when it was about to end."""
-        trace.ended[node.key] = node.up
         trace.epoch = self._epoch
         if not trace.open:
             self._let_go(trace)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
     from tracetoll.rollup.foreign import Behalf
     from tracetoll.rollup.totals import Total
 
-ENDED_KEPT: Final = 128
-"""How many ended spans of a trace are remembered at least, and half of how many at most."""
+_ENDED_KEPT: Final = 128
+"""How many ended spans of a trace are remembered at least, and half of how many at most; beside the usual calls."""
+_LATEST_KEPT: Final = 64
+"""How many of its usual calls are remembered at least."""
+_RUNS_KEPT: Final = 16
+"""Below how many spans of few calls they may be before some are forgotten."""
 _ANSWERS_KEPT: Final = 5_000
 """The same of the answers that a trace's calls had."""
 _NUMBERS_KEPT: Final = 256
@@ -32,11 +37,16 @@ _SCOPES_KEPT: Final = 100
 _SEVERAL: Final = "several, and no scope is called so"
 
 _NONE: Final[Total] = {}
+_NO_CALLS: Final[list[Record]] = []
 _NOTHING: Final[dict[Any, Any]] = {}
 """Stands for a dictionary that nothing has been put into; most traces need few."""
 
 Numbers = tuple[int, int]
 """A call's tokens of input and of output."""
+# A usual call that was counted is a tuple; see `Record`.
+NUMBERS: Final = 1
+WHERE: Final = 5
+KEY: Final = 6
 
 
 class Node(ref[Span]):
@@ -54,6 +64,7 @@ class Node(ref[Span]):
         "done",
         "key",
         "open",
+        "room",
         "said",
         "top",
         "trace",
@@ -71,8 +82,10 @@ class Node(ref[Span]):
     """The totals of the children that have ended, added up; None: nothing yet. Beside what is in `calls`."""
     usual: Usual | None
     """What the latest calls below have in common that are still to be added up; None: there are none."""
-    calls: list[tuple[int, ...]]
-    """The numbers of each of these; only set where there are any."""
+    calls: list[Record]
+    """These."""
+    room: int
+    """How many these may become; 0: no more, because the trace knows nothing of them any longer."""
     open: int
     """How many spans below are still open that have no open ancestor closer than this one."""
     done: bool
@@ -93,6 +106,7 @@ class Node(ref[Span]):
         if usual is None:
             return
         total = usual.total(self.calls)
+        self.calls = _NO_CALLS  # each of them refers to this
         if self.below is None:
             self.below = total
         else:
@@ -129,6 +143,14 @@ def nearest_open(node: Node | None) -> Node | None:
     return found
 
 
+def _close(runs: list[list[Record]]) -> None:
+    """Have no more calls added to those below a span that are about to be forgotten."""
+    for calls in runs:
+        node = calls[0][WHERE]
+        if node.calls is calls:
+            node.room = 0
+
+
 class Ended(Told):
     """What a span that has ended tells, and what the roll-up needs beside it."""
 
@@ -161,7 +183,8 @@ class Trace:
 
     __slots__ = (
         "_answers", "_calls", "_older_answers", "_older_calls", "_older_ended",
-        "ended", "epoch", "gone", "key", "latest", "open", "root", "roots", "scope", "scopes",
+        "ended", "epoch", "gone", "key", "latest", "open", "root", "roots",
+        "scope", "scopes", "several",
     )  # fmt: skip
 
     def __init__(self, key: int, epoch: int) -> None:
@@ -176,14 +199,16 @@ class Trace:
         """Whether the processor has let go of it."""
         # Two generations each: what is not used while one fills up goes with the other.
         self.ended: dict[int, Node | None] = {}
-        """The spans above those that have ended, for children of these that are still to come."""
+        """The spans above those that have ended, for children of these that are still to come; but for usual calls."""
         self._older_ended: dict[int, Node | None] = _NOTHING
         self._answers: dict[str, Ended | Record] = _NOTHING
         self._older_answers: dict[str, Ended | Record] = _NOTHING
         self._calls: dict[Numbers, Ended | deque[Ended]] = _NOTHING
         self._older_calls: dict[Numbers, Ended | deque[Ended]] = _NOTHING
-        self.latest: list[Record] = []
+        self.latest: list[list[Record]] = []
         """The latest usual calls, which nobody has asked for yet; then they are in the two above."""
+        self.several = False
+        """Whether a span has ever been below another one."""
         self.scopes: set[str] = set()
         """The instrumentation scopes that have told of calls."""
         self.scope = ""
@@ -195,20 +220,41 @@ class Trace:
         A parent that ended long ago is forgotten; the local root stands in for it. A `remote` one may be of this
         process, if a context was serialised here and read again.
         """
-        found = None
         if key in self.ended:
             found = self.ended[key]
         elif key in self._older_ended:
             found = self._older_ended[key]
-        elif self.roots == 1 and not remote:
-            found = self.root
+        else:
+            found = self._above_call(key)
+            if found is None and self.roots == 1 and not remote:
+                found = self.root
         while found is not None and found.key not in self.open:  # it may have ended, and not be added up yet
             found = found.up
         return found
 
-    def turn(self) -> None:
-        """Start a new generation of ended spans."""
-        self._older_ended, self.ended = self.ended, {}
+    def _above_call(self, key: int) -> Node | None:
+        """Return the span above one of the latest usual calls."""
+        for record in chain.from_iterable(self.latest):
+            if record[KEY] == key:
+                return record[WHERE]
+        return None
+
+    def end(self, key: int, up: Node | None) -> None:
+        """Remember what is above a span that has ended."""
+        if len(self.ended) >= _ENDED_KEPT:
+            self._older_ended, self.ended = self.ended, {}
+        self.ended[key] = up
+
+    def follow(self, calls: list[Record], *, others: bool) -> None:
+        """Remember usual calls below a span, of which the first is there already; `others` had been many."""
+        latest = self.latest
+        latest.append(calls)
+        if others or not len(latest) % _RUNS_KEPT:
+            older, number = 0, sum(map(len, latest))
+            while (number := number - len(latest[older])) >= _LATEST_KEPT:
+                older += 1
+            _close(latest[:older])
+            del latest[:older]
 
     def forget(self) -> None:
         """Forget what has ended: it refers back to here, and all of it would wait for the garbage collector."""
@@ -260,9 +306,11 @@ class Trace:
     def _unfold(self) -> None:
         """Make what has been remembered of usual calls what others are compared with."""
         made: dict[int, Ended] = {}
-        for record in self.latest:
+        _close(self.latest)
+        for record in chain.from_iterable(self.latest):
             made[id(record)] = one = record[0].counted(record)
             self._keep(one, (one.total.get(u.INPUT, 0), one.total.get(u.OUTPUT, 0)))
+            self.end(record[KEY], record[WHERE])
         for answers in (self._older_answers, self._answers):
             for answer, known in answers.items():
                 if isinstance(known, tuple):

@@ -16,9 +16,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tracetoll.dialects.reader import CALLS
 from tracetoll.dialects.words import NAMES_OF_CALLS, OURS
 from tracetoll.rollup import totals
-from tracetoll.rollup.calls import Usual
+from tracetoll.rollup.calls import Record, Usual
 from tracetoll.rollup.spans import REMOTE_MARK, fields_of
-from tracetoll.rollup.state import ENDED_KEPT
 from tracetoll.usage import NANO
 from tracetoll_semconv import attributes as a
 
@@ -36,9 +35,8 @@ _ERROR: Final = StatusCode.ERROR
 _INTERNAL: Final = SpanKind.INTERNAL
 _SAID_KEPT: Final = 200
 _LARGEST_COST: Final = 1e9
-_KEPT: Final = 64
-"""How many usual calls of a trace are remembered at least, and half of how many at most."""
-_MOST_KEPT: Final = 2 * _KEPT
+_ADDED_AT_ONCE: Final = 32
+"""How many usual calls below a span are added up at once, at most."""
 _MOST_BITS: Final = 30
 """A larger number is no usual call's."""
 _SPECIAL: Final = frozenset({a.ERROR_TYPE, a.CALL_OUTCOME, a.USAGE_SOURCE, REMOTE_MARK})
@@ -94,8 +92,7 @@ class UsualCalls:
             return False
         node.done = True
         up.open += node.open - 1
-        if len(node.trace.ended) > ENDED_KEPT:
-            node.trace.turn()
+        node.trace.end(node.key, up)
         if below:
             node.below = None
             if up.below is None:
@@ -131,28 +128,29 @@ class UsualCalls:
         answer = None if usual.answer is None else fields[usual.answer]
         if numbers is None or (answer is not None and (answer.__class__ is not str or trace.knows(answer))):
             return False
-        if up.usual is usual and len(up.calls) < _KEPT:
-            up.calls.append(numbers)
+        record = (usual, numbers, answer, span._start_time or 0, span._end_time or 0, up, node.key)  # noqa: SLF001
+        if up.usual is usual and len(up.calls) < up.room:
+            up.calls.append(record)
         else:
-            self._begin_run(up, usual, numbers, name)
-        record = (usual, numbers, answer, span._start_time or 0, span._end_time or 0, up)  # noqa: SLF001
-        latest = trace.latest
-        latest.append(record)
-        if len(latest) >= _MOST_KEPT:
-            del latest[:_KEPT]
+            self._begin_run(up, usual, record, name)
         if answer is not None:
             trace.name(answer, record)
         node.done = True
         up.open -= 1
         return True
 
-    def _begin_run(self, up: Node, usual: Usual, numbers: tuple[int, ...], scope: str) -> None:
+    def _begin_run(self, up: Node, usual: Usual, first: Record, scope: str) -> None:
         """Note the first of calls below a span that are added up when somebody asks, or when they are many."""
-        up.fold()
-        up.calls, up.usual = [numbers], usual
-        up.trace.told_by(scope)
-        if len(up.trace.ended) > ENDED_KEPT:
-            up.trace.turn()
+        many = False
+        if up.usual is not None:
+            many = len(up.calls) >= _ADDED_AT_ONCE
+            up.fold()
+        up.calls = calls = [first]
+        up.room, up.usual = _ADDED_AT_ONCE, usual
+        trace = up.trace
+        trace.follow(calls, others=many)
+        if trace.scope != scope:
+            trace.told_by(scope)
         if not up.watched:
             self._watch(up)
 
