@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from hypothesis import strategies as st
 
 from tracetoll import Limit
-from tracetoll.limits.estimate import size_of
+from tracetoll.limits.sizes import size_of
 from tracetoll.limits.windows import BUCKETS, Calendar, Period, Rolling
 from tracetoll.providers.anthropic import MESSAGES
 from tracetoll.providers.compatible import EMBEDDINGS

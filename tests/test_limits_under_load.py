@@ -18,7 +18,8 @@ from conftest import Telemetry
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
 
 from tracetoll import Instrumentor, Limit, LimitExceeded, attribution
-from tracetoll.limits.estimate import Learned, Size
+from tracetoll.limits.estimate import Learned
+from tracetoll.limits.sizes import Size
 from tracetoll.local_provider import LocalProvider, Reply
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from tracetoll.call import Call
     from tracetoll.ledgers.accounts import Held
     from tracetoll.ledgers.protocol import Line
-    from tracetoll.limits.estimate import Size
     from tracetoll.limits.kinds import Kind, Place, Plan, Wants
     from tracetoll.limits.rules import Ruled
+    from tracetoll.limits.sizes import Size
     from tracetoll.pricing import TextRates
     from tracetoll.signals import Standing
 

@@ -7,8 +7,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracetoll.limits.claim import Claim
-from tracetoll.limits.estimate import Learner, size_of
+from tracetoll.limits.estimate import Learner
 from tracetoll.limits.kinds import PRICED, Kind, part_of, trace_of
+from tracetoll.limits.sizes import size_of
 from tracetoll.pricing import TextRates
 from tracetoll.reading import dig, get, view
 from tracetoll_semconv import attributes as a
