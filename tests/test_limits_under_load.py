@@ -19,7 +19,6 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
 
 from tracetoll import Instrumentor, Limit, LimitExceeded, attribution
 from tracetoll.limits.estimate import Learned
-from tracetoll.limits.sizes import Size
 from tracetoll.local_provider import LocalProvider, Reply
 
 if TYPE_CHECKING:
@@ -337,8 +336,8 @@ def test_estimates_of_the_input_are_hardly_ever_too_low() -> None:
     low = 0
 
     for number in range(50_000):
-        size = Size(chance.randint(300, 30_000), 0, 10**6)
-        tokens = int(size.bytes * chance.uniform(0.1, LARGEST_RATIO))
+        size = (chance.randint(300, 30_000), 0, 10**6)
+        tokens = int(size[0] * chance.uniform(0.1, LARGEST_RATIO))
         low += number > 60 and tokens > learned.estimate(size)[0]
         if number < 256 or number % 8 == 0:  # as limits learn
             learned.learn_input(size, tokens)

@@ -686,7 +686,8 @@ def _of_claim(claim: Claim, found: dict[str, AttributeValue]) -> None:
     if claim.tightest is not None:
         found.update(claim.tightest.on_span())
     elif claim.fullest is not None:
-        add_standing(*claim.fullest, found)
+        ruled, spent = claim.fullest
+        add_standing(ruled, spent, found)
     if claim.waited_s:
         found[a.BUDGET_WAIT_DURATION] = claim.waited_s
 

@@ -33,9 +33,9 @@ def set_attributes(span: Any, told: Mapping[str, Any], *, plain: bool = False) -
 
 def _are_plain(told: Mapping[str, Any]) -> bool:
     for value in told.values():
-        kind = value.__class__
+        kind = type(value)
         if kind in _PLAIN:
             continue
-        if kind is not tuple or any(one.__class__ is not str for one in value):
+        if kind is not tuple or any(type(one) is not str for one in value):
             return False
     return True

@@ -39,69 +39,76 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 class Claim:
     """The state of one call's limits. Nothing of it that changes is shared between calls.
 
-    What is the same for nearly every call is a default of the class, and is replaced rather than added to; what
-    not every call needs is made when it is asked for.
+    What is set here is what most calls leave as it is; `Claims.fill` sets the rest. What not every call needs is
+    made when it is asked for.
     """
+
+    __slots__ = (
+        "_lines", "_output", "applied", "before", "body", "call", "cap", "cap_field", "changes", "characters",
+        "choices", "chunks", "fits", "fullest", "granted_output", "held", "input", "kind", "later", "look_at", "looked",
+        "measured", "own", "place", "plan", "raw", "renewed", "rerouted_from", "reservation", "settled", "size",
+        "tightest", "usual_output", "waited_s", "waiting", "watching", "window",
+    )  # fmt: skip
 
     kind: Kind
     place: Place
     plan: Plan
-    own: Sequence[Ruled] = ()
+    own: Sequence[Ruled]
     """Limits of this call alone."""
-    fits = True
-    """Whether it is known already that the call fits into those of this call alone."""
-    applied: Sequence[Ruled] = ()
+    applied: Sequence[Ruled]
     """Limits with accounts, in the order of `lines`."""
     size: Size
     input: int
     """How many tokens the input will probably be."""
-    before = 0
-    """How many of them the provider keeps of earlier answers."""
     usual_output: int
     """How many tokens answers usually have."""
-    choices = 1
-    window: int | None = None
-    """How many tokens the model's context window has."""
-    cap: int | None = None
+    choices: int
+    cap: int | None
     """The cap that the application gave the answer."""
-    cap_field: str | None = None
+    cap_field: str | None
     """The field of the request that caps the output; None: there is none."""
-    changes = _NOTHING
-    """Fields of the request to be sent with other values."""
-    rerouted_from: str | None = None
-    later: Sequence[Event] = ()
-    """Events to tell as soon as the call has a span."""
-    reservation: int | str | None = None
-    held: Held | None = None
-    """The reservation, where it was taken of a ledger in memory without further ado."""
-    granted_output = 0
-    waiting = False
-    """Whether the call has to wait for room."""
-    waited_s = 0.0
-    watching = False
-    """Whether a limit may cut this call's stream."""
-    chunks = 0
-    """How many events of a stream have come, or pieces of its bytes."""
-    look_at = 0
-    """Which of them is looked at next."""
-    measured = False
-    """Whether the text in those that are looked at is counted."""
-    raw = False
-    """Whether they are pieces of bytes: how many tokens there are in one tells nothing about the next."""
-    characters = looked = 0
-    """How much text there was in how many of them."""
-    settled = False
-    tightest: Standing | None = None
-    """The limit that did something about this call."""
-    fullest: tuple[Ruled, int] | None = None
-    """The limit whose account is fullest, and what is spent of it; told where no limit did anything."""
-    _lines: Sequence[Line] | None = None
-    _output: Output | None = None
 
     def __init__(self, call: Call, body: Any) -> None:
         self.call = call
         self.body = body
         self.renewed = call.started
+        self.fits = True
+        """Whether it is known already that the call fits into those of this call alone."""
+        self.before = 0
+        """How many tokens of the input the provider keeps of earlier answers."""
+        self.window: int | None = None
+        """How many tokens the model's context window has."""
+        self.changes = _NOTHING
+        """Fields of the request to be sent with other values. Replaced rather than added to, as `later`."""
+        self.rerouted_from: str | None = None
+        self.later: Sequence[Event] = ()
+        """Events to tell as soon as the call has a span."""
+        self.reservation: int | str | None = None
+        self.held: Held | None = None
+        """The reservation, where it was taken of a ledger in memory without further ado."""
+        self.granted_output = 0
+        self.waiting = False
+        """Whether the call has to wait for room."""
+        self.waited_s = 0.0
+        self.watching = False
+        """Whether a limit may cut this call's stream."""
+        self.chunks = 0
+        """How many events of a stream have come, or pieces of its bytes."""
+        self.look_at = 0
+        """Which of them is looked at next."""
+        self.measured = False
+        """Whether the text in those that are looked at is counted."""
+        self.raw = False
+        """Whether they are pieces of bytes: how many tokens there are in one tells nothing about the next."""
+        self.characters = self.looked = 0
+        """How much text there was in how many of them."""
+        self.settled = False
+        self.tightest: Standing | None = None
+        """The limit that did something about this call."""
+        self.fullest: tuple[Ruled, int] | None = None
+        """The limit whose account is fullest, and what is spent of it; told where no limit did anything."""
+        self._lines: Sequence[Line] | None = None
+        self._output: Output | None = None
 
     def start_over(self) -> None:
         """Forget what was made of the call's numbers: they have changed."""
@@ -112,7 +119,8 @@ class Claim:
         """Return what the call takes of each account."""
         lines = self._lines
         if lines is None:
-            most = self.size.bound + self.before
+            _, _, most = self.size
+            most += self.before
             lines = self._lines = self.plan.lines(self.place.accounts, self.input, most, self.usual_output)
         return lines
 
@@ -159,8 +167,8 @@ class Claim:
     @property
     def need(self) -> Need:
         """Return what the call takes, as far as it can be known before."""
-        bound = self.size.bound + self.before
-        return Need(self.input, bound, self.usual_output, self.choices, self.rates, self.window)
+        _, _, bound = self.size
+        return Need(self.input, bound + self.before, self.usual_output, self.choices, self.rates, self.window)
 
     @property
     def asked(self) -> Asked:

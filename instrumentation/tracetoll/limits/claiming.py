@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -83,7 +84,7 @@ class Claims:
         self._measure(claim, group)
         return True
 
-    def _measure(self, claim: Claim, group: Group) -> None:
+    def _measure(self, claim: Claim, group: Group) -> None:  # noqa: C901  # in pieces it takes longer, on each call
         """Find out how much a call takes, from its request and from what is known of its kind."""
         call, kind, body, wants = claim.call, claim.kind, claim.body, group.wants
         fields = body if type(body) is dict else view(body)
@@ -103,18 +104,21 @@ class Claims:
                 cap, claim.cap_field = value, name
                 break
         claim.cap = cap
-        claim.choices = kind.choices_of(fields)
-        base = None
+        claim.choices = kind.choices_of(fields) if kind.choice_field in fields else 1
+        base, long = None, False
         if wants.prices:
             if "service_tier" not in fields and monotonic() < kind.priced[0]:
-                _, base, claim.window = kind.priced
+                _, base, claim.window, above = kind.priced
             else:
                 base, claim.window = self._rates(call, kind, fields)
-        long = base is not None and base.tier_above is not None and into > base.tier_above
-        # Everything that a line depends on beside numbers of tokens, as one number.
-        key = claim.choices << 4 | wants.prices << 3 | long << 2 | call.streaming << 1 | (cap is not None)
+                above = _tier_above(base)
+            long = into > above
+        # Everything that a line depends on beside numbers of tokens, as one number; for most calls 0 or 1.
+        key: int = cap is not None
+        if long or call.streaming or claim.choices != 1:
+            key |= claim.choices << 3 | long << 2 | call.streaming << 1
         plan = group.plans.get(key)
-        if plan is None or plan.base != base:
+        if plan is None or (plan.base is not base and plan.base != base):
             plan = group.plan(key, claim.asked, claim.choices, base, long=long)
         claim.plan = plan
         if call.streaming:
@@ -245,7 +249,7 @@ class Claims:
         window = rates.context_window if rates is not None else None
         if rates is not None and rates.units:
             if tier is None:
-                kind.priced = (until, rates.text, window)
+                kind.priced = (until, rates.text, window, _tier_above(rates.text))
             return rates.text, window
         stated = kind.learned.nano_per_token
         if stated.seen:
@@ -277,9 +281,15 @@ def _told(call: Call, trace: str | None) -> Told:
     return Told(told, trace)
 
 
+def _tier_above(rates: TextRates | None) -> float:
+    """Return above how many tokens of input other prices hold."""
+    return rates.tier_above if rates is not None and rates.tier_above is not None else math.inf
+
+
 def _fits(claim: Claim, plan: Plan) -> bool:
     """Return whether a call fits into the limits of the call alone as it is."""
-    most = claim.size.bound + claim.before
+    _, _, most = claim.size
+    most += claim.before
     wanted = claim.output.wanted if not plan.simple else claim.usual_output if claim.cap is None else claim.cap
     for bound, (_, strict, per_input, per_call, per_usual, rate, _) in plan.own:
         fixed = per_call + per_input * (most if strict else claim.input) + per_usual * claim.usual_output

@@ -73,8 +73,11 @@ class Learned:
 
     def estimate(self, size: Size) -> tuple[int, int]:
         """Return how many tokens a request of some size will probably have, and an answer without a cap."""
-        by_text = min(size.bytes * self.ratio.top * _MARGIN, size.bound)
-        return int(by_text) + 1 + size.media * _MEDIA_TOKENS, int(self.output.top * _MARGIN) + 1
+        text, media, bound = size
+        by_text = text * self.ratio.top * _MARGIN
+        if by_text > bound:  # noqa: PLR1730  # min() takes five times as long
+            by_text = bound
+        return int(by_text) + 1 + media * _MEDIA_TOKENS, int(self.output.top * _MARGIN) + 1
 
     def skip(self) -> bool:
         """Return whether to leave out an answer; all but every eighth are."""
@@ -90,8 +93,9 @@ class Learned:
 
     def learn_input(self, size: Size, input_tokens: int | None) -> None:
         """Take what the provider counted for a request of some size."""
-        if input_tokens is not None and not size.media and size.bytes:
-            self.ratio.add(input_tokens / size.bytes)
+        text, media, _ = size
+        if input_tokens is not None and not media and text:
+            self.ratio.add(input_tokens / text)
 
     def learn_cost(self, nano: int | None, tokens: int) -> None:
         """Take what a provider that states its costs asked for so many tokens."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -145,6 +146,7 @@ class Kind:
         "anywhere",
         "cap_field",
         "caps",
+        "choice_field",
         "continues",
         "learned",
         "longest",
@@ -188,9 +190,11 @@ class Kind:
         self.cap_field = cap if call.surface.adds_cap else None
         """The field for a cap where the application gave none; None: the provider takes no cap here."""
         self._choices = call.surface.choices
+        self.choice_field = self._choices[0] if self._choices else ""
+        """Where it says at the top of a request how many answers are asked for, or below what."""
         self.continues = call.surface.billed == "later"
         """Whether a call may continue a conversation that the provider keeps."""
-        self.priced: tuple[float, TextRates | None, int | None] = (0.0, None, None)
+        self.priced: tuple[float, TextRates | None, int | None, float] = (0.0, None, None, 0.0)
         """Until when they may be kept, by the monotonic clock; prices of calls that do not choose a service tier, and
         the context window."""
 
@@ -198,14 +202,13 @@ class Kind:
         """Return where a call is made from; None: no call of this kind was made from there."""
         if self.anywhere is not None and not call.scopes:
             return self.anywhere
-        place = self._places.get(id(call.context))
+        context = call.context
+        place = self._places.get(id(context))
+        if place is None:
+            return None
+        alive = place.context
         # By identity: what blocks set stays the same in them.
-        if (
-            place is not None
-            and place.context() is call.context
-            and place.attribution is call.attribution
-            and place.scopes is call.scopes
-        ):
+        if alive() is context and place.attribution is call.attribution and place.scopes is call.scopes:
             return place
         return None
 
@@ -263,7 +266,8 @@ def trace_of(context: Context) -> str | None:
     return f"trace:{within.trace_id:032x}" if within.is_valid else None
 
 
-class Wants(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Wants:
     """What some limits want, beside being asked."""
 
     prices: bool

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from operator import ge, truediv
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tracetoll.limits import assumed, rules
@@ -90,12 +89,16 @@ class Settling:
         if spent is None:
             return
         claim.reservation = None
-        if any(map(ge, spent, plan.alarms)):
-            self._look(claim, [(now, now - amounts[unit]) for now, unit in zip(spent, plan.units, strict=True)])
-        elif claim.call.span.is_recording():  # as `_look` does
-            shares = list(map(truediv, spent, plan.wholes))
-            fullest = shares.index(max(shares))
-            claim.fullest = (claim.applied[fullest], spent[fullest])
+        fullest, stands = -1.0, None
+        for ruled, now, whole, alarm in zip(claim.applied, spent, plan.wholes, plan.alarms):  # noqa: B905  # as many
+            if now >= alarm:
+                self._look(claim, [(now, now - amounts[unit]) for now, unit in zip(spent, plan.units, strict=True)])
+                return
+            share = now / whole
+            if share > fullest:
+                fullest, stands = share, (ruled, now)
+        if claim.call.span.is_recording():  # as `_look` does
+            claim.fullest = stands
 
     def _settle(self, claim: Claim, ending: Ending, reservation: int | str) -> None:
         call, usage = claim.call, ending.usage
