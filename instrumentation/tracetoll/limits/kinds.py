@@ -57,18 +57,17 @@ class Plan:
     """The rows of some limits, for calls that ask alike."""
 
     __slots__ = (
-        "alarms",
         "asked",
         "base",
         "choices",
         "draws",
+        "marks",
         "own",
         "own_alarms",
         "rates",
         "rows",
         "simple",
         "units",
-        "wholes",
     )
 
     def __init__(self, group: Group, asked: Asked, choices: int, base: TextRates | None, *, long: bool) -> None:
@@ -86,9 +85,9 @@ class Plan:
         self.draws = tuple(row.draw() for row in self.rows)
         """What calls take of each account, where they are simple."""
         self.units = tuple(UNITS.index(ruled.unit) for ruled in group.applied)
-        self.wholes = tuple(ruled.whole for ruled in group.applied)
-        self.alarms = tuple(ruled.first_alarm for ruled in group.applied)
-        """In the order of the accounts: the unit, the amount, and the first of the thresholds."""
+        """The unit of each account."""
+        self.marks = tuple((ruled, ruled.whole, ruled.first_alarm) for ruled in group.applied)
+        """The limit of each, the amount, and the first of the thresholds."""
         self.own = tuple(
             (ruled.hard if ruled.unit != "context_window" else -1, self._row(ruled))
             for ruled in group.own

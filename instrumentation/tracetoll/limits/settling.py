@@ -90,7 +90,7 @@ class Settling:
             return
         claim.reservation = None
         fullest, stands = -1.0, None
-        for ruled, now, whole, alarm in zip(claim.applied, spent, plan.wholes, plan.alarms):  # noqa: B905  # as many
+        for (ruled, whole, alarm), now in zip(plan.marks, spent):  # noqa: B905  # strict takes longer
             if now >= alarm:
                 self._look(claim, [(now, now - amounts[unit]) for now, unit in zip(spent, plan.units, strict=True)])
                 return
