@@ -1,7 +1,7 @@
 """Adding up: a span's total moves to the nearest ancestor that is open, one step per span that ends.
 
-Whoever gets the lock does it at once, and works off what others have noted who did not get it: nobody waits, and a
-span that ends inside of a garbage collection does no harm.
+Whoever gets the lock does it at once, and works off what others have noted who did not get it: only who needs what came
+of it waits, and a span that ends inside of a garbage collection does no harm.
 """
 
 from __future__ import annotations

@@ -27,10 +27,10 @@ _ENDED_KEPT: Final = 128
 """How many ended spans of a trace are remembered at least, and half of how many at most; beside the usual calls."""
 _LATEST_KEPT: Final = 64
 """How many of its usual calls are remembered at least."""
-_RUNS_KEPT: Final = 16
-"""Below how many spans of few calls they may be before some are forgotten."""
+_RUNS_COUNTED: Final = 16
+"""After how many more spans with such calls below it is looked at how many they are, where each has few."""
 _ANSWERS_KEPT: Final = 5_000
-"""The same of the answers that a trace's calls had."""
+"""How many answers of its calls are remembered at least, and half of how many at most."""
 _NUMBERS_KEPT: Final = 256
 _ALIKE_KEPT: Final = 16
 _SCOPES_KEPT: Final = 100
@@ -245,11 +245,11 @@ class Trace:
             self._older_ended, self.ended = self.ended, {}
         self.ended[key] = up
 
-    def follow(self, calls: list[Record], *, others: bool) -> None:
-        """Remember usual calls below a span, of which the first is there already; `others` had been many."""
+    def follow(self, calls: list[Record], *, full: bool) -> None:
+        """Remember usual calls below a span, of which the first is there already; `full`: those before were many."""
         latest = self.latest
         latest.append(calls)
-        if others or not len(latest) % _RUNS_KEPT:
+        if full or not len(latest) % _RUNS_COUNTED:
             older, number = 0, sum(map(len, latest))
             while (number := number - len(latest[older])) >= _LATEST_KEPT:
                 older += 1

@@ -141,14 +141,14 @@ class UsualCalls:
 
     def _begin_run(self, up: Node, usual: Usual, first: Record, scope: str) -> None:
         """Note the first of calls below a span that are added up when somebody asks, or when they are many."""
-        many = False
+        full = False
         if up.usual is not None:
-            many = len(up.calls) >= _ADDED_AT_ONCE
+            full = len(up.calls) >= _ADDED_AT_ONCE
             up.fold()
         up.calls = calls = [first]
         up.room, up.usual = _ADDED_AT_ONCE, usual
         trace = up.trace
-        trace.follow(calls, others=many)
+        trace.follow(calls, full=full)
         if trace.scope != scope:
             trace.told_by(scope)
         if not up.watched:
