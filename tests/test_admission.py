@@ -665,6 +665,35 @@ def opened(model: str) -> Call:
     return call
 
 
+def wanted_by(body: dict[str, Any], *, streaming: bool = False) -> float:
+    """Return what a limit that refuses everything was asked for by a call."""
+    engine = Instrumentor().engine
+    assert engine is not None
+    with pytest.raises(LimitExceeded) as refused:
+        engine.open(CHAT, OPENAI, {"messages": [], **body}, streaming=streaming)
+    return float(refused.value.wanted)
+
+
+def test_what_a_call_wants_follows_how_many_answers_it_asks_for(instrument: Callable[..., Telemetry]) -> None:
+    instrument(limits=[Limit(1, "output_tokens")])
+
+    bodies = [{"model": "gpt-4o", "max_tokens": 100, **more} for more in ({"n": 2}, {"n": 3}, {}, {"n": 2})]
+    assert [200, 300, 100, 200] == [wanted_by(body) for body in bodies]
+    assert [200, 300, 100, 200] == [wanted_by(body, streaming=True) for body in bodies]
+
+
+def test_a_call_is_expected_to_cost_what_a_request_of_its_length_does(instrument: Callable[..., Telemetry]) -> None:
+    instrument(limits=[Limit(0.000001, "usd")])
+
+    def per_character(characters: int) -> float:
+        said = [{"role": "user", "content": "x" * characters}]
+        return wanted_by({"model": "gpt-5.4", "max_tokens": 1, "messages": said}) / characters
+
+    short, long = per_character(100_000), per_character(2_000_000)  # other prices hold above 272,000 tokens
+    assert pytest.approx(2.0, abs=0.05) == long / short
+    assert pytest.approx(short) == per_character(100_000)
+
+
 def fetch(answer: dict[str, Any]) -> None:
     engine = Instrumentor().engine
     assert engine is not None
