@@ -274,10 +274,7 @@ class Account:
             self.spent = []
 
     def between(self, now: float) -> tuple[int, int]:
-        """Return the least and the most that may be spent: a bucket leaves a rolling window as a whole.
-
-        What is taken back is taken of the oldest buckets, so that the rest counts as long as it may.
-        """
+        """Return the least and the most that may be spent: a bucket leaves a rolling window as a whole."""
         window = self.given.limit.period
         if not isinstance(window, Rolling):
             total = sum(amount for _, amount in self.spent)
@@ -285,22 +282,8 @@ class Account:
         least, most = window.seconds, window.seconds * (1 + 1 / BUCKETS)
         return (
             sum(amount for at, amount in self.spent if now < at + least),
-            sum(amount for at, amount in self._corrected(most) if now < at + most),
+            sum(amount for at, amount in self.spent if now < at + most),
         )
-
-    def _corrected(self, most: float) -> Iterable[tuple[float, int]]:
-        """Return what was spent, with what was taken back later taken of the oldest that may have counted then."""
-        kept: list[tuple[float, int]] = []
-        for now, amount in self.spent:
-            if amount >= 0:
-                kept.append((now, amount))
-                continue
-            back = -amount
-            for position, (at, before) in enumerate(kept):
-                if now < at + most:
-                    kept[position] = (at, before - min(before, back))
-                    back -= min(before, back)
-        return kept
 
     def reserved(self, now: float) -> int:
         return sum(hold.amount for hold in self.holds if hold.counts(now))
