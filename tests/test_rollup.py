@@ -102,6 +102,11 @@ def warm(alone: Alone) -> None:
     root.end()
 
 
+def remembered(trace: Any) -> int:
+    """Return how many usual calls of a trace are remembered."""
+    return sum(len(run[2]) // run[0].width for run in trace.latest)
+
+
 @pytest.fixture
 def alone() -> Alone:
     return Alone()
@@ -209,7 +214,7 @@ def test_metrics_of_traces_go_by_agent_or_by_the_roots_name(provider: LocalProvi
     with agent("planner"):
         ask(provider)
         ask(provider)
-    with tracer.start_as_current_span("GET /answer"):
+    with tracer.start_as_current_span("GET /answer"), agent("clerk"):  # the trace's, not the agent's
         ask(provider)
     with tracer.start_as_current_span("GET /health"):
         pass
@@ -349,6 +354,32 @@ def test_calls_of_others_get_a_cost(alone: Alone) -> None:
 
     told = totals(root)
     assert (0.65, 1) == (pytest.approx(told["cost.amount"]), told["unpriced.count"])
+
+
+def test_calls_that_differ_beside_their_numbers_are_told_apart_below_the_same_span(alone: Alone) -> None:
+    warm(alone)
+    root = alone.span("root")
+    for _ in range(40):
+        for model in ("gpt-4o", "gpt-4o-mini"):
+            alone.chat(root, 1_000_000, 0, **{"gen_ai.request.model": model, "gen_ai.output.type": "text"})
+        alone.chat(root, 1_000_000, 0, **{"error.type": "timeout"})  # as many attributes, but another one
+    root.end()
+
+    told = totals(root)
+    assert (120, 40) == (told["inference_call.count"], told["error.count"])
+    assert told["cost.amount"] == pytest.approx(40 * (0.15 + 2.5 + 0.15))
+
+
+def test_what_is_kept_of_how_calls_look_does_not_grow(alone: Alone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracetoll.rollup.usual._FOUND_KEPT", 50)
+    root = alone.span("root")
+    for number in range(500):
+        alone.chat(root, 1, 2, **{"gen_ai.request.model": f"model {number % 200}"})
+    alone.rollup.force_flush()
+
+    assert len(alone.rollup._adder._usual._found) <= 50  # noqa: SLF001  # nobody can see it from outside
+    root.end()
+    assert (500, 1000, 500) == tokens(root)
 
 
 def test_calls_of_others_cost_what_they_cost_at_their_time_of_day(
@@ -626,6 +657,21 @@ def test_the_latest_calls_of_every_agent_are_known_again_without_an_id(alone: Al
 
     elsewhere = {"nothing": 0, "many calls elsewhere": 200, "an answer told of twice": 1}[between]
     assert [(12, 14, 2), (12, 14, 2 + elsewhere)] == [tokens(first), tokens(root)]
+
+
+def test_calls_with_different_ids_are_two_whatever_their_numbers(alone: Alone) -> None:
+    warm(alone)
+    root = alone.span("root")
+    began = time.time_ns()
+    alone.chat(root, 5, 5, **{"gen_ai.response.id": "resp-0"})
+    alone.chat(root, 7, 9, **{"gen_ai.response.id": "resp-1"})
+
+    told = {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 7, "gen_ai.usage.output_tokens": 9}
+    told |= {"gen_ai.response.id": "resp-2"}  # type: ignore[dict-item]
+    alone.span("chat", root, scope="another", attributes=told, start_time=began).end()
+    root.end()
+
+    assert (19, 23, 3) == tokens(root)
 
 
 @pytest.mark.parametrize("made_up", [{}, {"gen_ai.response.id": "call-1"}])
@@ -912,6 +958,27 @@ def test_an_agent_that_a_collection_ends_while_another_is_added_to_it_loses_noth
 # --- bounds -----------------------------------------------------------------------------------
 
 
+def test_an_agent_says_what_it_came_to_when_it_ended_whatever_ends_meanwhile(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = alone.agent("planner")
+    inner = alone.agent("inner", root)
+    alone.chat(inner, 1, 2)
+    written = rollup_totals.attributes
+
+    def meanwhile(*total: Any) -> dict[str, Any]:
+        monkeypatch.undo()
+        alone.chat(root, 10, 20, **{"error.type": "timeout"})  # added to the total at once
+        alone.rollup.force_flush()
+        return written(*total)
+
+    monkeypatch.setattr(rollup_totals, "attributes", meanwhile)
+    inner.end()
+    root.end()
+
+    assert [(1, 2, 1), (11, 22, 2)] == [tokens(inner), tokens(root)]
+
+
 def test_spans_that_are_dropped_without_being_ended_are_forgotten_and_missed(alone: Alone) -> None:
     root = alone.agent("planner")
     for _ in range(100):
@@ -968,7 +1035,7 @@ def test_what_is_kept_of_a_long_trace_does_not_grow(alone: Alone) -> None:
 
     followed = alone.rollup._traces.values()  # noqa: SLF001  # as above
     assert 50 == len(followed)
-    assert all(len(trace.ended) + sum(map(len, trace.latest)) < 300 for trace in followed)
+    assert all(len(trace.ended) + remembered(trace) < 300 for trace in followed)
 
 
 @pytest.mark.parametrize(("agents", "calls"), [(1000, 1), (100, 10), (10, 100)])
@@ -981,7 +1048,7 @@ def test_what_is_kept_of_calls_below_many_agents_does_not_grow(alone: Alone, age
             alone.chat(one, 1, 2)
 
     (followed,) = alone.rollup._traces.values()  # noqa: SLF001  # as above
-    assert sum(map(len, followed.latest)) < 600
+    assert remembered(followed) < 600
     for span in (*inner, root):
         span.end()
     assert (1000, 2000, 1000) == tokens(root)

@@ -5,25 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk import trace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PLAIN: Final = frozenset({str, int, float, bool})
-_SDK: Final = "opentelemetry.sdk.trace"
+_SPANS: Final = frozenset(one for one in vars(trace).values() if isinstance(one, type) and issubclass(one, trace.Span))
+"""The SDK's classes of spans."""
 
 
 def set_attributes(span: Any, told: Mapping[str, Any], *, plain: bool = False) -> None:
     """Set attributes, whose names are text and not empty; `plain`: whose values are numbers, text and booleans.
 
     The SDK looks at every value, for 0.5 to 1 µs each; what it would leave as it is goes in as it does it, under
-    its locks. All else is left to the span: values that are cut or changed, attributes that are too many, spans that
-    are not the SDK's own.
+    the span's lock, which whoever adds attributes has. All else is left to the span: values that are cut or changed,
+    attributes that are too many, spans that are not the SDK's own.
     """
-    if span.__class__.__module__ == _SDK and (plain or _are_plain(told)):
+    if span.__class__ in _SPANS and (plain or _are_plain(told)):
         kept = span._attributes  # noqa: SLF001  # there is no public way
         if kept.__class__ is BoundedAttributes and kept.max_value_len is None:
-            with span._lock, kept._lock:  # noqa: SLF001  # as above
+            with span._lock:  # noqa: SLF001  # as above
                 fields, most = kept._dict, kept.maxlen  # noqa: SLF001  # as above
                 if span._end_time is None and (most is None or len(fields) + len(told) <= most):  # noqa: SLF001  # as above
                     fields.update(told)

@@ -52,8 +52,10 @@ class Adder:
     def start_over(self) -> None:
         """Forget everything: in a forked child, what runs in the parent ends there."""
         self._usual = UsualCalls(self._reader, self._watch)
-        self.notes: deque[Node | tuple[Node, Ended | ReadableSpan]] = deque()
-        """What a span has started below, and spans that have ended: themselves, or what they say."""
+        self.begun: deque[Node] = deque()
+        """What a span has started below."""
+        self.notes: deque[tuple[Node, Ended | ReadableSpan]] = deque()
+        """Spans that have ended: themselves, or what they say."""
         self.charges: deque[tuple[Ended, Total]] = deque()
         """Calls that only others have told of, and what they came to; for limits."""
         self.wholes: deque[tuple[ReadableSpan, Total]] = deque()
@@ -65,7 +67,7 @@ class Adder:
 
     def added(self) -> bool:
         """Work off the notes, unless somebody else is at it. Returns whether there are `charges` or `wholes`."""
-        while self.notes and self._lock.acquire(False):  # noqa: FBT003  # a lock's own; by name takes twice as long
+        while (self.notes or self.begun) and self._lock.acquire(False):  # noqa: FBT003  # a lock's own; by name takes twice as long
             alone, self._busy = not self._busy, True
             try:
                 if not alone:
@@ -93,26 +95,30 @@ class Adder:
                 self._busy = not alone
                 self._lock.release()
 
-    def close(self, node: Node, span: ReadableSpan, *, agent: bool) -> tuple[Total, bool] | None:
+    def close(self, node: Node, *, agent: bool) -> tuple[Total, bool, bool] | None:
         """Add up a span that is about to end, and tells no more than what is below it, as far as it has ended.
 
-        Returns its total, and whether nothing below is open any more; None where there is nothing to write.
+        Returns its total, whether nothing below is open any more, and whether nothing above is; None where there is
+        nothing to write.
         """
         self._lock.acquire()
         alone, self._busy = not self._busy, True
         try:
             if not alone:
-                return node.folded(), not node.open and not node.trace.gone
+                return node.folded(), not node.open and not node.trace.gone, False
             self._apply_notes()
-            if node.usual is not None:
+            if node.run is not None:
                 node.fold()
             below = node.below
             if node.done or not (below or agent):
                 return None
-            found = (below.copy() if below else {}, not node.open and not node.trace.gone)
-            if self._pass_on(node, below) is None and below:
-                self.wholes.append((span, below))
-            return found
+            complete = not node.open and not node.trace.gone
+            up = self._pass_on(node, below)
+            if below is None:
+                below = {}
+            elif up is not None and up.below is below:
+                below = below.copy()
+            return below, complete, up is None
         finally:
             self._busy = not alone
             self._lock.release()
@@ -134,7 +140,7 @@ class Adder:
     def has_below(self, node: Node) -> bool:
         """Return whether something below a span may have been counted."""
         self.added()
-        return bool(node.below or node.usual is not None or self.notes)
+        return bool(node.below or node.run is not None or self.notes or self.begun)
 
     def so_far(self, node: Node, ended: Ended) -> tuple[Total | None, Total, bool]:
         """Return what is below a span that is about to end, its total, and whether nothing below is open any more."""
@@ -153,26 +159,24 @@ class Adder:
     # --- under the lock ----------------------------------------------------------------------
 
     def _apply_notes(self) -> None:
-        notes, usual = self.notes, self._usual
-        if not notes:
+        begun, notes, usual = self.begun, self.notes, self._usual
+        if not (notes or begun):
             return
         usual.begin()
+        what: Any
         while notes:  # nobody else takes any
-            note = notes.popleft()
+            node, what = notes.popleft()
             try:
-                if note.__class__ is not tuple:
-                    up: Any = note
-                    if not up.done or (up := nearest_open(up)) is not None:
-                        up.open += 1
-                    continue
-                node, what = note
-                if isinstance(what, Ended):
+                if begun:
+                    _count_open(begun)  # in any case what has started before this one has ended
+                if what.__class__ is Ended:
                     self._apply(node, what)
                 elif not usual.add(node, what):
                     self._apply(node, self._reader.read(what, node, fields_of(what)))
             except Exception as error:
                 if not fault("adding up a span", error):
                     raise
+        _count_open(begun)
 
     def _forget_dropped(self, trace: Trace) -> None:
         for node in trace.open.copy().values():
@@ -238,6 +242,14 @@ class Adder:
             if beyond:
                 self.charges.append((ended, beyond))
         return found
+
+
+def _count_open(begun: deque[Node]) -> None:
+    """Count spans that have started at what is above them."""
+    while begun:
+        up: Any = begun.popleft()
+        if not up.done or (up := nearest_open(up)) is not None:
+            up.open += 1
 
 
 def _total(node: Node, ended: Ended, below: Total | None, known: Ended | None) -> Total | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from opentelemetry.context import Context
 from opentelemetry.metrics import Observation
 from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 
@@ -31,6 +32,7 @@ _NOTED_AT_MOST: Final = 64
 _NAMES_KEPT: Final = 200
 OTHER: Final = "other"
 _LABELS_KEPT: Final = 500
+_NOWHERE: Final = Context()
 _NAMES: Final = (a.GEN_AI_OPERATION_NAME, a.GEN_AI_AGENT_NAME, a.GEN_AI_WORKFLOW_NAME)
 _NAMED: Final = frozenset(_NAMES)
 
@@ -80,7 +82,8 @@ class TraceMetrics:
         """Note one trace that has ended, if it called a model."""
         if u.INPUT not in total and u.OUTPUT not in total and totals.CALLS not in total:
             return
-        self._noted.append((_labels(root), root.context, total))
+        context: Any = root._context  # noqa: SLF001  # see `fields_of`
+        self._noted.append((_labels(root), context, total))
         if len(self._noted) >= _NOTED_AT_MOST:
             self.flush()
 
@@ -106,15 +109,15 @@ class TraceMetrics:
         return [Observation(following)] if self._followed else ()
 
     def _record(self, labels: Labels, context: SpanContext, total: Total) -> None:
-        told = self._told.get(labels) or self._tell(labels)
-        within = set_span_in_context(NonRecordingSpan(context))  # so that exemplars lead to the trace
+        told, into, out = self._told.get(labels) or self._tell(labels)
+        within = set_span_in_context(NonRecordingSpan(context), _NOWHERE)  # so that exemplars lead to the trace
         if u.INPUT in total:
-            self._tokens.record(total[u.INPUT], told.input, within)
+            self._tokens.record(total[u.INPUT], into, within)
         if u.OUTPUT in total:
-            self._tokens.record(total[u.OUTPUT], told.output, within)
+            self._tokens.record(total[u.OUTPUT], out, within)
         if totals.COST in total:
-            self._cost.record(total[totals.COST] / FEMTO, told.trace, within)
-        self._calls.record(total.get(totals.CALLS, 0), told.trace, within)
+            self._cost.record(total[totals.COST] / FEMTO, told, within)
+        self._calls.record(total.get(totals.CALLS, 0), told, within)
 
     def _tell(self, labels: Labels) -> Attributes:
         """Return the attributes of such traces, and remember them."""

@@ -19,7 +19,16 @@ from tracetoll.forks import call_in_child
 from tracetoll.rollup import totals
 from tracetoll.rollup.adder import Adder
 from tracetoll.rollup.metrics import TraceMetrics
-from tracetoll.rollup.spans import PLAIN, SpanReader, fields_of, is_call_alone, is_within_call, kind_of, running_fields
+from tracetoll.rollup.spans import (
+    PLAIN,
+    SpanReader,
+    fields_of,
+    is_call_alone,
+    is_within_call,
+    kind_of,
+    running_fields,
+    scope_name,
+)
 from tracetoll.rollup.state import Node, Trace
 from tracetoll.safety import fault
 from tracetoll.version import __version__
@@ -95,7 +104,7 @@ class RollupProcessor(SpanProcessor):
     def _start_over(self) -> None:
         self._traces: dict[int, Trace] = {}
         self._adder.start_over()
-        self._notes = self._adder.notes
+        self._notes, self._begun = self._adder.notes, self._adder.begun
         self._started = 0
         self._sweep_after = _SWEEP_AFTER
         self._epoch = 0
@@ -139,7 +148,7 @@ class RollupProcessor(SpanProcessor):
             node.key = key = context[_SPAN_ID]
             node.trace = trace
             node.up = up
-            node.below = node.call = node.said = node.usual = None
+            node.below = node.call = node.said = node.run = None
             node.open = 0
             node.done = node.agent = node.top = False
             operation = fields_of(span).get(a.GEN_AI_OPERATION_NAME)
@@ -148,7 +157,7 @@ class RollupProcessor(SpanProcessor):
             if up is None:
                 self._begin_root(node, span, kind)
             else:
-                self._notes.append(up)
+                self._begun.append(up)
                 trace.several = True
                 if kind == "agent":
                     self._begin_agent(node, span)
@@ -209,8 +218,7 @@ class RollupProcessor(SpanProcessor):
 
     def _on_behalf(self, foreign: Foreign, node: Node, span: ReadableSpan) -> ReadableSpan | Ended:
         """Return what a span says if limits have to hear of it: only here is known on whose behalf it is."""
-        scope = span.instrumentation_scope
-        if (scope is not None and scope.name == SCOPE) or self._spans.telling.isdisjoint(fields_of(span)):
+        if scope_name(span) == SCOPE or self._spans.telling.isdisjoint(fields_of(span)):
             return span
         behalf = foreign.on_behalf(span)
         if behalf is None or is_within_call(node, SCOPE):
@@ -252,11 +260,15 @@ class RollupProcessor(SpanProcessor):
             if self._foreign is not None and ended.behalf is not None:
                 self._foreign.charge(ended, beyond, ended.behalf)
         while adder.wholes and (whole := _taken(adder.wholes)):
-            if self._metrics is None and self._measured:
-                self._metrics = TraceMetrics(get_meter(SCOPE, __version__, self._meter_provider))
-                self._metrics.following = self._following
-            if self._metrics is not None:
-                self._metrics.note(*whole)
+            self._measure(*whole)
+
+    def _measure(self, root: ReadableSpan, total: Total) -> None:
+        """Note a trace for its metrics."""
+        if self._metrics is None and self._measured:
+            self._metrics = TraceMetrics(get_meter(SCOPE, __version__, self._meter_provider))
+            self._metrics.following = self._following
+        if self._metrics is not None:
+            self._metrics.note(root, total)
 
     # --- writing -----------------------------------------------------------------------------
 
@@ -288,10 +300,12 @@ class RollupProcessor(SpanProcessor):
         if agent is None:
             self._write_own(node, span)
         elif agent or node.top:
-            closed = self._adder.close(node, span, agent=agent)
+            closed = self._adder.close(node, agent=agent)
             if closed is not None:
-                total, complete = closed
+                total, complete, last = closed
                 set_attributes(span, totals.attributes(total, complete, _of(node, span, total)), plain=True)
+                if last and total:
+                    self._measure(span, total)
 
     def _write_own(self, node: Node, span: Span) -> None:
         """Write the totals of a span that tells something itself."""
@@ -323,7 +337,8 @@ class RollupProcessor(SpanProcessor):
         elif node.up is None:
             self._notes.append((node, PLAIN))  # others may have been dropped
             self._adder.added()
-        if self._adder.wholes or self._adder.charges:
+        adder = self._adder
+        if adder.wholes or adder.charges:
             self._tell()
 
     def _following(self) -> int:

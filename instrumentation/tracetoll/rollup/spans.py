@@ -96,7 +96,7 @@ class SpanReader:
         fields = running_fields(span)
         if self.telling.isdisjoint(fields):
             return False
-        shape = self._reader.shape(_scope_name(span), fields)
+        shape = self._reader.shape(scope_name(span), fields)
         if REMOTE_MARK in fields or (shape.table is not None and shape.counts is not None):
             return None
         kind = None if shape.table is None else shape.said(fields).kind
@@ -109,14 +109,14 @@ class SpanReader:
     def may_be_agent(self, span: Span) -> bool:
         """Return whether a span that runs is one that gets totals, or does not say yet what it is."""
         kind = kind_of(fields_of(span).get(a.GEN_AI_OPERATION_NAME)) or self._reader.kind(
-            _scope_name(span), running_fields(span)
+            scope_name(span), running_fields(span)
         )
         return kind is None or kind == "agent"
 
     def tells_totals(self, span: Span) -> bool:
         """Return whether a span with nothing below it tells what an agent or another service spent."""
         fields = running_fields(span)
-        return REMOTE_MARK in fields or self._reader.kind(_scope_name(span), fields) == "agent"
+        return REMOTE_MARK in fields or self._reader.kind(scope_name(span), fields) == "agent"
 
     def _complete(self, ended: Ended, node: Node, fields: Fields, *, failed: bool) -> None:
         """Add what the emitter's table does not know."""
@@ -154,7 +154,8 @@ def kind_of(operation: object) -> Kind | None:
     return NAMES_OF_CALLS.get(operation) if isinstance(operation, str) else None
 
 
-def _scope_name(span: ReadableSpan) -> str:
+def scope_name(span: ReadableSpan) -> str:
+    """Return the name of the scope that a span is of; empty: of none."""
     scope = span._instrumentation_scope  # noqa: SLF001  # as `_KEPT`
     return scope._name if scope is not None else ""  # noqa: SLF001  # as above
 
@@ -177,7 +178,7 @@ def is_within_call(node: Node, scope: str) -> bool:
     up = node.up
     while up is not None:
         span = None if up.done else up()
-        if span is not None and span.kind is SpanKind.CLIENT and _scope_name(span) == scope:
+        if span is not None and span.kind is SpanKind.CLIENT and scope_name(span) == scope:
             return True
         up = up.up
     return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from tracetoll.dialects.words import Kind
-    from tracetoll.rollup.calls import Record, Usual
+    from tracetoll.rollup.calls import Run
     from tracetoll.rollup.foreign import Behalf
     from tracetoll.rollup.totals import Total
 
 _ENDED_KEPT: Final = 128
 """How many ended spans of a trace are remembered at least, and half of how many at most; beside the usual calls."""
-_LATEST_KEPT: Final = 64
-"""How many of its usual calls are remembered at least."""
+_LATEST_KEPT: Final = 320
+"""How many numbers of its usual calls are remembered at least: five to ten are one call's."""
 _RUNS_COUNTED: Final = 16
 """After how many more spans with such calls below it is looked at how many they are, where each has few."""
 _ANSWERS_KEPT: Final = 5_000
@@ -37,16 +37,17 @@ _SCOPES_KEPT: Final = 100
 _SEVERAL: Final = "several, and no scope is called so"
 
 _NONE: Final[Total] = {}
-_NO_CALLS: Final[list[Record]] = []
 _NOTHING: Final[dict[Any, Any]] = {}
 """Stands for a dictionary that nothing has been put into; most traces need few."""
 
 Numbers = tuple[int, int]
 """A call's tokens of input and of output."""
-# A usual call that was counted is a tuple; see `Record`.
-NUMBERS: Final = 1
-WHERE: Final = 5
-KEY: Final = 6
+# Usual calls below a span are a tuple; see `Run`.
+_USUAL: Final = 0
+_WHERE: Final = 1
+CALLS: Final = 2
+_ANSWERS: Final = 3
+_calls: Final = itemgetter(CALLS)
 
 
 class Node(ref[Span]):
@@ -60,16 +61,15 @@ class Node(ref[Span]):
         "agent",
         "below",
         "call",
-        "calls",
         "done",
         "key",
         "open",
         "room",
+        "run",
         "said",
         "top",
         "trace",
         "up",
-        "usual",
         "watched",
     )
 
@@ -79,13 +79,11 @@ class Node(ref[Span]):
     up: Node | None
     """The nearest ancestor in this process that was known when this was last looked at; see `nearest`."""
     below: Total | None
-    """The totals of the children that have ended, added up; None: nothing yet. Beside what is in `calls`."""
-    usual: Usual | None
-    """What the latest calls below have in common that are still to be added up; None: there are none."""
-    calls: list[Record]
-    """These."""
+    """The totals of the children that have ended, added up; None: nothing yet. Beside what is in `run`."""
+    run: Run | None
+    """The latest usual calls below, which are still to be added up; None: there are none."""
     room: int
-    """How many these may become; 0: no more, because the trace knows nothing of them any longer."""
+    """How many numbers these may have; 0: no more, because the trace knows nothing of them any longer."""
     open: int
     """How many spans below are still open that have no open ancestor closer than this one."""
     done: bool
@@ -102,11 +100,10 @@ class Node(ref[Span]):
 
     def fold(self) -> None:
         """Add up the calls that are still to be."""
-        usual, self.usual = self.usual, None
-        if usual is None:
+        run, self.run = self.run, None
+        if run is None:
             return
-        total = usual.total(self.calls)
-        self.calls = _NO_CALLS  # each of them refers to this
+        total = run[_USUAL].total(run[CALLS])
         if self.below is None:
             self.below = total
         else:
@@ -114,9 +111,9 @@ class Node(ref[Span]):
 
     def folded(self) -> Total:
         """Return what is below, and change nothing: a garbage collection may ask for it at any moment."""
-        total, usual = dict(self.below or {}), self.usual
-        if usual is not None:
-            add(total, usual.total(self.calls.copy()))
+        total, run = dict(self.below or {}), self.run
+        if run is not None and run[CALLS]:
+            add(total, run[_USUAL].total(run[CALLS].copy()))
         return total
 
     def nearest(self) -> Node | None:
@@ -143,11 +140,11 @@ def nearest_open(node: Node | None) -> Node | None:
     return found
 
 
-def _close(runs: list[list[Record]]) -> None:
+def _close(runs: list[Run]) -> None:
     """Have no more calls added to those below a span that are about to be forgotten."""
-    for calls in runs:
-        node = calls[0][WHERE]
-        if node.calls is calls:
+    for run in runs:
+        node = run[_WHERE]
+        if node.run is run:
             node.room = 0
 
 
@@ -201,11 +198,11 @@ class Trace:
         self.ended: dict[int, Node | None] = {}
         """The spans above those that have ended, for children of these that are still to come; but for usual calls."""
         self._older_ended: dict[int, Node | None] = _NOTHING
-        self._answers: dict[str, Ended | Record] = _NOTHING
-        self._older_answers: dict[str, Ended | Record] = _NOTHING
+        self._answers: dict[str, Ended | Run] = _NOTHING
+        self._older_answers: dict[str, Ended | Run] = _NOTHING
         self._calls: dict[Numbers, Ended | deque[Ended]] = _NOTHING
         self._older_calls: dict[Numbers, Ended | deque[Ended]] = _NOTHING
-        self.latest: list[list[Record]] = []
+        self.latest: list[Run] = []
         """The latest usual calls, which nobody has asked for yet; then they are in the two above."""
         self.several = False
         """Whether a span has ever been below another one."""
@@ -234,10 +231,8 @@ class Trace:
 
     def _above_call(self, key: int) -> Node | None:
         """Return the span above one of the latest usual calls."""
-        for record in chain.from_iterable(self.latest):
-            if record[KEY] == key:
-                return record[WHERE]
-        return None
+        above = (run[_USUAL].above(run, key) for run in self.latest)
+        return next((node for node in above if node is not None), None)
 
     def end(self, key: int, up: Node | None) -> None:
         """Remember what is above a span that has ended."""
@@ -245,13 +240,13 @@ class Trace:
             self._older_ended, self.ended = self.ended, {}
         self.ended[key] = up
 
-    def follow(self, calls: list[Record], *, full: bool) -> None:
-        """Remember usual calls below a span, of which the first is there already; `full`: those before were many."""
+    def follow(self, run: Run, *, full: bool) -> None:
+        """Remember usual calls below a span, of which none is there yet; `full`: those before were many."""
         latest = self.latest
-        latest.append(calls)
+        latest.append(run)
         if full or not len(latest) % _RUNS_COUNTED:
-            older, number = 0, sum(map(len, latest))
-            while (number := number - len(latest[older])) >= _LATEST_KEPT:
+            older, number = 0, sum(map(len, map(_calls, latest)))
+            while (number := number - len(latest[older][CALLS])) >= _LATEST_KEPT:
                 older += 1
             _close(latest[:older])
             del latest[:older]
@@ -305,16 +300,18 @@ class Trace:
 
     def _unfold(self) -> None:
         """Make what has been remembered of usual calls what others are compared with."""
-        made: dict[int, Ended] = {}
+        made: dict[int, list[tuple[Ended, int]]] = {}
         _close(self.latest)
-        for record in chain.from_iterable(self.latest):
-            made[id(record)] = one = record[0].counted(record)
-            self._keep(one, (one.total.get(u.INPUT, 0), one.total.get(u.OUTPUT, 0)))
-            self.end(record[KEY], record[WHERE])
+        for run in self.latest:
+            made[id(run)] = found = run[_USUAL].counted(run)
+            for one, key in found:
+                self._keep(one, (one.total.get(u.INPUT, 0), one.total.get(u.OUTPUT, 0)))
+                self.end(key, one.where)
         for answers in (self._older_answers, self._answers):
             for answer, known in answers.items():
                 if isinstance(known, tuple):
-                    answers[answer] = made.get(id(known)) or known[0].counted(known)
+                    found = made.get(id(known)) or made.setdefault(id(known), known[_USUAL].counted(known))
+                    answers[answer] = found[known[_ANSWERS].index(answer)][0]
         self.latest.clear()
 
     def _keep(self, call: Ended, numbers: Numbers) -> None:
@@ -335,7 +332,7 @@ class Trace:
         if call.answer is not None:
             self.name(call.answer, call)
 
-    def name(self, answer: str, call: Ended | Record) -> None:
+    def name(self, answer: str, call: Ended | Run) -> None:
         """Remember a call by the id of its answer."""
         if not self._answers:
             self._answers = {}

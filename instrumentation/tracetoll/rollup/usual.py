@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tracetoll.dialects.reader import CALLS
 from tracetoll.dialects.words import NAMES_OF_CALLS, OURS
 from tracetoll.rollup import totals
-from tracetoll.rollup.calls import Record, Usual
+from tracetoll.rollup.calls import Usual
 from tracetoll.rollup.spans import REMOTE_MARK, fields_of
 from tracetoll.usage import NANO
 from tracetoll_semconv import attributes as a
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
     from tracetoll.dialects.reader import Fields, Shape
+    from tracetoll.rollup.calls import Run
     from tracetoll.rollup.spans import SpanReader
     from tracetoll.rollup.state import Node
     from tracetoll.rollup.totals import Total
@@ -34,13 +35,13 @@ if TYPE_CHECKING:
 _ERROR: Final = StatusCode.ERROR
 _INTERNAL: Final = SpanKind.INTERNAL
 _SAID_KEPT: Final = 200
+_FOUND_KEPT: Final = 10_000
 _LARGEST_COST: Final = 1e9
-_ADDED_AT_ONCE: Final = 32
-"""How many usual calls below a span are added up at once, at most."""
 _MOST_BITS: Final = 30
 """A larger number is no usual call's."""
 _SPECIAL: Final = frozenset({a.ERROR_TYPE, a.CALL_OUTCOME, a.USAGE_SOURCE, REMOTE_MARK})
 """With one of these, a call has to be looked at more closely."""
+_NO_ANSWERS: Final[list[str]] = []
 _COUNTED: Final = {
     operation: totals.CALLS if kind == "inference" else totals.EMBEDDINGS
     for operation, kind in NAMES_OF_CALLS.items()
@@ -62,20 +63,27 @@ class UsualCalls:
         self._watch = watch
         self._until = math.inf
         """Until when the prices hold, by the monotonic clock."""
+        self._found: list[Usual] = []
+        """All of these that hold, forgotten since by their shapes or not."""
 
     def begin(self) -> None:
         """Look at prices anew where they are old."""
         if self._until != math.inf and time.monotonic() >= self._until:
             self._until = math.inf
-            for shape in self._shapes.copy().values():
-                shape.usual.clear()
+            self._look_anew()
+
+    def _look_anew(self) -> None:
+        """Use nothing any longer that was found out of calls so far."""
+        for usual in self._found:
+            usual.keys = None
+        self._found.clear()
 
     def add(self, node: Node, span: ReadableSpan) -> bool:  # noqa: C901  # in parts it takes half as long again
         """Add up a span that has ended; or do nothing and return False, if there is more to it."""
         up = node.up
         if up is None or up.done or node.agent:
             return False
-        if node.usual is not None:
+        if node.run is not None:
             node.fold()
         below = node.below
         kept: Any = span._attributes  # noqa: SLF001  # as `fields_of`, which is a call
@@ -83,11 +91,14 @@ class UsualCalls:
             fields = kept._dict  # noqa: SLF001  # as above
         except AttributeError:
             fields = fields_of(span)
-        if self._telling.isdisjoint(fields):
+        run = up.run
+        if run is not None and run[0].keys != (*fields,):
+            run = None
+        if run is None and self._telling.isdisjoint(fields):
             if span._kind is not _INTERNAL:  # noqa: SLF001  # see `fields_of`
                 return False
         elif not below:
-            return self._add_call(node, up, span, fields)
+            return self._add_call(node, up, span, fields, run)
         elif not self._passes_on(node, span, fields, below):
             return False
         node.done = True
@@ -110,53 +121,78 @@ class UsualCalls:
         operation = fields[a.GEN_AI_OPERATION_NAME]
         return operation.__class__ is str and _COUNTED.get(operation) in below and totals.AWAY not in below
 
-    def _add_call(self, node: Node, up: Node, span: ReadableSpan, fields: Fields) -> bool:
-        scope = span._instrumentation_scope  # noqa: SLF001  # see `fields_of`
+    def _add_call(  # noqa: C901, PLR0911  # see `add`
+        self, node: Node, up: Node, span: ReadableSpan, fields: Fields, run: Run | None
+    ) -> bool:
+        """Add up a call; `run` are those below the same span that have the same attributes, if the latest ones have."""
+        emitter: Any = span._instrumentation_scope  # noqa: SLF001  # see `fields_of`
         trace = node.trace
-        if scope is None or trace.scope not in ("", name := scope._name):  # noqa: SLF001  # as above
+        if emitter is None or trace.scope not in ("", scope := emitter._name):  # noqa: SLF001  # as above
             return False
-        shape = self._shapes.get((name, *fields))
-        if shape is None:
+        usual = None if run is None else run[0]
+        if usual is None or usual.said != usual.saying(fields):
+            run, usual = None, self._find(scope, fields)
+            if usual is None:
+                return False
+        if node.open or span._status._status_code is _ERROR:  # noqa: SLF001  # as above
             return False
-        try:
-            usual: Usual = shape.usual.get(shape.saying(fields)) or self._look(shape, name, fields)
-        except TypeError:  # a value that is a mapping
-            return False
-        if not usual.counts or node.open or span._status._status_code is _ERROR:  # noqa: SLF001  # as above
-            return False
-        numbers = _numbers(usual, fields)
-        answer = None if usual.answer is None else fields[usual.answer]
-        if numbers is None or (answer is not None and (answer.__class__ is not str or trace.knows(answer))):
-            return False
-        record = (usual, numbers, answer, span._start_time or 0, span._end_time or 0, up, node.key)  # noqa: SLF001
-        if up.usual is usual and len(up.calls) < up.room:
-            up.calls.append(record)
-        else:
-            self._begin_run(up, usual, record, name)
+        numbers = usual.numbers(fields)
+        for number in numbers:
+            if number.__class__ is not int or number >> _MOST_BITS:  # -1 of one below 0
+                return False
+        if usual.cost is not None:
+            cost = fields[usual.cost]
+            if cost.__class__ is not float or not 0 <= cost < _LARGEST_COST:
+                return False
+            numbers = (*numbers, round(cost * NANO))
+        answer = None
+        if usual.answer is not None:
+            answer = fields[usual.answer]
+            if answer.__class__ is not str or trace.knows(answer):
+                return False
+        if run is None or len(run[2]) >= up.room:
+            run = self._begin_run(up, usual)
         if answer is not None:
-            trace.name(answer, record)
+            run[3].append(answer)  # before the call: a garbage collection may look at them in between
+            trace.name(answer, run)
+        calls = run[2]
+        calls += (*numbers, span._start_time or 0, span._end_time or 0, node.key)  # noqa: SLF001  # as above
         node.done = True
         up.open -= 1
         return True
 
-    def _begin_run(self, up: Node, usual: Usual, first: Record, scope: str) -> None:
-        """Note the first of calls below a span that are added up when somebody asks, or when they are many."""
+    def _begin_run(self, up: Node, usual: Usual) -> Run:
+        """Begin with calls below a span that are added up when somebody asks, or when they are many."""
         full = False
-        if up.usual is not None:
-            full = len(up.calls) >= _ADDED_AT_ONCE
+        if up.run is not None:
+            full = len(up.run[2]) >= up.run[0].room
             up.fold()
-        up.calls = calls = [first]
-        up.room, up.usual = _ADDED_AT_ONCE, usual
+        run: Run = (usual, up, [], _NO_ANSWERS if usual.answer is None else [])
+        up.run, up.room = run, usual.room
         trace = up.trace
-        trace.follow(calls, full=full)
-        if trace.scope != scope:
-            trace.told_by(scope)
+        trace.follow(run, full=full)
+        if trace.scope != usual.scope:
+            trace.told_by(usual.scope)
         if not up.watched:
             self._watch(up)
+        return run
+
+    def _find(self, scope: str, fields: Fields) -> Usual | None:
+        """Return what is to be known of calls like this one; None: they may be unusual."""
+        shape = self._shapes.get((scope, *fields))
+        if shape is None:
+            return None
+        try:
+            usual: Usual | None = shape.usual.get(shape.saying(fields))
+            if usual is None or usual.keys is None:
+                usual = self._look(shape, scope, fields)
+        except TypeError:  # a value that is a mapping
+            return None
+        return usual if usual.counts else None
 
     def _look(self, shape: Shape, scope: str, fields: Fields) -> Usual:
         """Find out what is to be known of spans like this one."""
-        usual = Usual(scope)
+        usual = Usual(scope, shape, fields)
         kind, provider, model = shape.said(fields) if shape.told_plainly else (None, "", None)
         if kind in CALLS and _SPECIAL.isdisjoint(fields):
             usual.kind, usual.trust = kind, shape.trust
@@ -164,7 +200,10 @@ class UsualCalls:
                 self._price(usual, shape, totals.CALLS if kind == "inference" else totals.EMBEDDINGS, provider, model)
         if len(shape.usual) >= _SAID_KEPT:
             shape.usual.clear()
-        shape.usual[shape.saying(fields)] = usual
+        shape.usual[usual.said] = usual
+        if len(self._found) >= _FOUND_KEPT:
+            self._look_anew()
+        self._found.append(usual)
         return usual
 
     def _price(self, usual: Usual, shape: Shape, calls: str, provider: str, model: str | None) -> None:
@@ -185,24 +224,9 @@ class UsualCalls:
                 usual.rates = (*(alone.get(name, 0) for name in counts), known.rates.per_request)
             elif shape.cost:
                 return
-        usual.counts = counts
-        usual.numbers = _reading(tuple(alias for _, alias, _ in shape.counts or ()))
+        usual.tells(counts, _reading(tuple(alias for _, alias, _ in shape.counts or ())))
         usual.names = (*counts, cost, calls, *((totals.OWN,) if own else ()))
         usual.answer = shape.answer[0] if shape.answer else None
-
-
-def _numbers(usual: Usual, fields: Fields) -> tuple[int, ...] | None:
-    """Return the numbers of a call; None if one is none, or very large."""
-    numbers = usual.numbers(fields)
-    for number in numbers:
-        if number.__class__ is not int or number >> _MOST_BITS:  # -1 of one below 0
-            return None
-    if usual.cost is not None:
-        cost = fields[usual.cost]
-        if cost.__class__ is not float or not 0 <= cost < _LARGEST_COST:
-            return None
-        return (*numbers, round(cost * NANO))
-    return numbers
 
 
 def _reading(attributes: tuple[str, ...]) -> Callable[[Fields], tuple[Any, ...]]:
