@@ -1054,6 +1054,26 @@ def test_what_is_kept_of_calls_below_many_agents_does_not_grow(alone: Alone, age
     assert (1000, 2000, 1000) == tokens(root)
 
 
+def test_what_is_kept_of_the_answers_of_many_traces_does_not_grow(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tracetoll.rollup.adder._ANSWERS_KEPT", 200)
+    monkeypatch.setattr("tracetoll.rollup.processor._SWEEP_AFTER", 100)
+    alone.rollup.force_flush()
+    roots = [alone.agent(f"agent {number}") for number in range(50)]
+
+    for number in range(100):
+        for which, root in enumerate(roots):
+            for _ in range(2):  # told of twice, it is one
+                alone.chat(root, 1, 2, **{"gen_ai.response.id": f"answer {number} of {which}"})
+
+    alone.rollup.force_flush()
+    assert sum(trace.remembered for trace in alone.rollup._traces.values()) < 600  # noqa: SLF001  # as above
+    for root in roots:
+        root.end()
+    assert {(100, 200, 100)} == {tokens(root) for root in roots}
+
+
 def test_what_is_kept_of_a_trace_of_many_agents_does_not_grow(alone: Alone) -> None:
     root = alone.agent("outer")
 

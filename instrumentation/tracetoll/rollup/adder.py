@@ -18,7 +18,7 @@ from tracetoll.rollup.usual import UsualCalls
 from tracetoll.safety import fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tracetoll.rollup.state import Node, Trace
     from tracetoll.rollup.totals import Total
 
+_ANSWERS_KEPT: Final = 100_000
+"""How many answers of all traces are remembered, before those not told of lately are forgotten."""
 _FEW_OPEN: Final = 128
 """How many spans may be open for all of them to be looked at when a local root ends; else it is done now and then."""
 LOST: Final = Ended("none", 0)
@@ -82,8 +84,11 @@ class Adder:
         """Note a span that is one too many."""
         self.notes.append((node, LOST))
 
-    def forget_dropped(self, traces: Iterable[Trace]) -> None:
-        """Give up the spans that were collected, and that nobody has ended since; unless somebody else is at work."""
+    def tidy(self, traces: Sequence[Trace]) -> None:
+        """Give up spans that were collected, and that nobody has ended since, and forget what is remembered too much.
+
+        Or do nothing, if somebody else is at work.
+        """
         if self._lock.acquire(blocking=False):
             alone, self._busy = not self._busy, True
             try:
@@ -91,6 +96,9 @@ class Adder:
                     self._apply_notes()
                     for trace in traces:
                         self._forget_dropped(trace)
+                    if sum(trace.remembered for trace in traces) > _ANSWERS_KEPT:
+                        for trace in traces:
+                            trace.age()
             finally:
                 self._busy = not alone
                 self._lock.release()

@@ -348,7 +348,7 @@ class RollupProcessor(SpanProcessor):
 
     def _new_trace(self, key: int) -> Trace:
         if len(self._traces) >= self._max_traces:
-            self._adder.forget_dropped(list(self._traces.values()))
+            self._adder.tidy(list(self._traces.values()))
             self._drop_idle(self._max_traces * 9 // 10)
         return self._traces.setdefault(key, Trace(key, self._epoch))
 
@@ -372,7 +372,7 @@ class RollupProcessor(SpanProcessor):
         """Work off what is noted, and drop what was not heard of for long, or is too much."""
         self._started = 0
         traces = list(self._traces.values())
-        self._adder.forget_dropped(traces)
+        self._adder.tidy(traces)
         now = time.monotonic()
         if now >= self._next_sweep:
             self._next_sweep = now + self._sweep_s

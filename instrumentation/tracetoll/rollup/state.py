@@ -30,7 +30,7 @@ _LATEST_KEPT: Final = 320
 _RUNS_COUNTED: Final = 16
 """After how many more spans with such calls below it is looked at how many they are, where each has few."""
 _ANSWERS_KEPT: Final = 5_000
-"""How many answers of its calls are remembered at least, and half of how many at most."""
+"""How many answers of its calls are remembered at least, and half of how many at most; fewer where traces are many."""
 _NUMBERS_KEPT: Final = 256
 _ALIKE_KEPT: Final = 16
 _SCOPES_KEPT: Final = 100
@@ -179,8 +179,8 @@ class Trace:
     """What the spans of one trace in this process have in common."""
 
     __slots__ = (
-        "_answers", "_calls", "_older_answers", "_older_calls", "_older_ended",
-        "ended", "epoch", "gone", "key", "latest", "open", "root", "roots",
+        "_calls", "_older_calls", "_older_ended",
+        "answers", "ended", "epoch", "gone", "key", "latest", "older_answers", "open", "root", "roots",
         "scope", "scopes", "several",
     )  # fmt: skip
 
@@ -198,8 +198,9 @@ class Trace:
         self.ended: dict[int, Node | None] = {}
         """The spans above those that have ended, for children of these that are still to come; but for usual calls."""
         self._older_ended: dict[int, Node | None] = _NOTHING
-        self._answers: dict[str, Ended | Run] = _NOTHING
-        self._older_answers: dict[str, Ended | Run] = _NOTHING
+        self.answers: dict[str, Ended | Run] = _NOTHING
+        """What has been counted of answers."""
+        self.older_answers: dict[str, Ended | Run] = _NOTHING
         self._calls: dict[Numbers, Ended | deque[Ended]] = _NOTHING
         self._older_calls: dict[Numbers, Ended | deque[Ended]] = _NOTHING
         self.latest: list[Run] = []
@@ -256,16 +257,12 @@ class Trace:
         if self.root is not None and self.root.done:
             self.root = None
         self.ended = {}
-        self._older_ended = self._answers = self._older_answers = self._calls = self._older_calls = _NOTHING
+        self._older_ended = self.answers = self.older_answers = self._calls = self._older_calls = _NOTHING
         self.latest.clear()
-
-    def knows(self, answer: str) -> bool:
-        """Return whether something has been counted of an answer."""
-        return answer in self._answers or answer in self._older_answers
 
     def counted(self, answer: str) -> Ended | None:
         """Return what has been counted of an answer."""
-        found = self._answers.get(answer) or self._older_answers.get(answer)
+        found = self.answers.get(answer) or self.older_answers.get(answer)
         if found.__class__ is tuple:
             self._unfold()
             return self.counted(answer)
@@ -307,7 +304,7 @@ class Trace:
             for one, key in found:
                 self._keep(one, (one.total.get(u.INPUT, 0), one.total.get(u.OUTPUT, 0)))
                 self.end(key, one.where)
-        for answers in (self._older_answers, self._answers):
+        for answers in (self.older_answers, self.answers):
             for answer, known in answers.items():
                 if isinstance(known, tuple):
                     found = made.get(id(known)) or made.setdefault(id(known), known[_USUAL].counted(known))
@@ -327,6 +324,15 @@ class Trace:
         else:
             self._calls[numbers] = deque((same, call), _ALIKE_KEPT)
 
+    @property
+    def remembered(self) -> int:
+        """How many answers are remembered."""
+        return len(self.answers) + len(self.older_answers)
+
+    def age(self) -> None:
+        """Forget the answers that were not told of lately."""
+        self.older_answers, self.answers = self.answers, _NOTHING
+
     def name_answer(self, call: Ended) -> None:
         """Remember a call by the id of its answer."""
         if call.answer is not None:
@@ -334,8 +340,9 @@ class Trace:
 
     def name(self, answer: str, call: Ended | Run) -> None:
         """Remember a call by the id of its answer."""
-        if not self._answers:
-            self._answers = {}
-        self._answers[answer] = call
-        if len(self._answers) > _ANSWERS_KEPT:
-            self._older_answers, self._answers = self._answers, {}
+        answers = self.answers
+        if not answers:
+            self.answers = answers = {}
+        answers[answer] = call
+        if len(answers) > _ANSWERS_KEPT:
+            self.age()

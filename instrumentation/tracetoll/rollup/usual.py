@@ -148,7 +148,7 @@ class UsualCalls:
         answer = None
         if usual.answer is not None:
             answer = fields[usual.answer]
-            if answer.__class__ is not str or trace.knows(answer):
+            if answer.__class__ is not str or answer in trace.answers or answer in trace.older_answers:
                 return False
         if run is None or len(run[2]) >= up.room:
             run = self._begin_run(up, usual)
