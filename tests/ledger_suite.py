@@ -332,6 +332,33 @@ class LedgerSuite:
         assert 0 == ledger.balance(line).spent
         refused(ledger.reserve([line], Output(), LEASE_S))
 
+    def test_a_correction_is_of_what_was_spent_when_it_says(self, ledger: Ledger, clock: Clock) -> None:
+        line = one(Rule("a", 100, Rolling(60.0)), 0)
+        for amount in (20, 50, 30):
+            ledger.charge([line], [amount])
+            clock.advance(10)
+        ledger.charge([line], [-40], 19.5)  # of the 50
+
+        spent = [ledger.balance(line).spent]
+        for _ in range(3):
+            clock.advance(10.0 if len(spent) > 1 else 31.0)
+            spent.append(ledger.balance(line).spent)
+
+        assert [60, 40, 30, 0] == spent
+
+    def test_a_correction_of_more_than_was_spent_then_goes_on_with_what_was_spent_before(
+        self, ledger: Ledger, clock: Clock
+    ) -> None:
+        line = one(Rule("a", 100, Rolling(60.0)), 0)
+        for amount in (20, 50, 30):
+            ledger.charge([line], [amount])
+            clock.advance(10)
+        ledger.charge([line], [-85], 19.5)
+
+        clock.advance(31)
+
+        assert 15 == ledger.balance(line).spent
+
     def test_a_correction_leaves_what_was_spent_last(self, ledger: Ledger, clock: Clock) -> None:
         line = one(Rule("a", 100, Rolling(60.0)), 0)
         ledger.charge([line], [40])

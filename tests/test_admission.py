@@ -39,7 +39,9 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from tracetoll import Instrumentor, Limit, LimitExceeded, attribution, limits
 from tracetoll.ledgers.memory import MemoryLedger
+from tracetoll.limits import settling
 from tracetoll.limits.scope import current_scopes
+from tracetoll.limits.windows import Rolling
 from tracetoll.providers.openai import CHAT, FETCHED_RESPONSE, RESPONSES
 
 if TYPE_CHECKING:
@@ -113,6 +115,8 @@ class AdmissionMachine(RuleBasedStateMachine):
     def begin(self, given: list[Given], start: int) -> None:
         self.clock = Clock(NOON + start)
         self.ledger = MemoryLedger(wall=lambda: self.clock.wall, ticks=lambda: self.clock.ticks)
+        self.patches = pytest.MonkeyPatch()
+        self.patches.setattr(settling, "monotonic", lambda: self.clock.ticks)
         self.meters = MeterProvider(shutdown_on_exit=False)
         Instrumentor().instrument(
             tracer_provider=TRACERS,
@@ -146,6 +150,7 @@ class AdmissionMachine(RuleBasedStateMachine):
                 span.end()
             Instrumentor().uninstrument()
             self.meters.shutdown()
+            self.patches.undo()
 
     def everything_is_given_back_in_the_end(self) -> None:
         for running in self.running:
@@ -364,8 +369,8 @@ class AdmissionMachine(RuleBasedStateMachine):
     def fetch(self, into: float, out: float) -> None:
         running = next(one for one in self.running if one.pending is not None)
         in_time = all(hold.period == hold.account.period for hold in running.holds)
-        if running.settled_at != self.clock.ticks or not in_time or not running.holds:
-            # Which period it belongs to is not promised, nor what it is without an account from before.
+        if not in_time or not running.holds:
+            # Which calendar period it belongs to is not promised, nor what it is without an account from before.
             running.pending = None
             return
         tokens = [int(running.request.most_input * into), int(running.most_output * out)]
@@ -391,8 +396,11 @@ class AdmissionMachine(RuleBasedStateMachine):
             change = spent_of(after, key) - spent_of(before, key)
             amount = 0 if part.given.limit.unit == "calls" else units(tokens, nano)[part.given.limit.unit]
             was = running.assumed[key] if part.given.limit.unit != "calls" else 0
-            assert (account.given.limit.unit, change) == (account.given.limit.unit, amount - was)
-            account.spent.append((self.clock.ticks, change))
+            expected, window = amount - was, account.given.limit.period
+            if expected < 0 and isinstance(window, Rolling) and self.clock.ticks >= running.settled_at + window.seconds:
+                expected = 0  # others have spent since what it would give back
+            assert (account.given.limit.unit, change) == (account.given.limit.unit, expected)
+            account.spent.append((self.clock.ticks if change > 0 else running.settled_at, change))
             account.over |= change > 0
         running.pending = None
         for _, block in self.blocks:
@@ -473,8 +481,8 @@ class AdmissionMachine(RuleBasedStateMachine):
                 assert 1 == spent
             else:
                 assert spent >= 0
-                # Nothing was promised of a stream without a cap, nor of a limit that only tells.
-                longer = running.streamed and running.cap is None and not part.given.proves
+                # Nothing was promised of a stream that the application gave no cap, nor of a limit that only tells.
+                longer = running.streamed and running.request.cap is None and not part.given.proves
                 assert spent <= hold.amount or longer or part.bound is None
                 assert spent == hold.amount or not part.given.proves, "a strict limit takes the worst for granted"
             account.spent.append((self.clock.ticks, spent))

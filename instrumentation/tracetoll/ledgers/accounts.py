@@ -63,9 +63,18 @@ class Account:
             buckets.append([leaves, amount])
         self.ends = buckets[0][0]
 
-    def correct(self, change: int) -> None:
-        """Take back what was counted too much, from the oldest buckets: what is left counts as long as it may."""
-        for bucket in self.buckets or ():
+    def correct(self, change: int, when: float | None) -> None:
+        """Take back what was counted too much: of what was spent `when` it was counted, by the monotonic clock.
+
+        Beyond that, or if nobody knows when, of what was spent first: what is left counts as long as it may.
+        """
+        buckets = tuple(self.buckets or ())
+        period = self.rule.period
+        if when is not None and isinstance(period, Rolling):
+            length = period.seconds / BUCKETS
+            leaves = (when // length + 1) * length + period.seconds
+            buckets = (*reversed([one for one in buckets if one[0] <= leaves]), *buckets)
+        for bucket in buckets:
             taken = min(bucket[1], -change)
             bucket[1] -= taken
             change += int(taken)

@@ -242,8 +242,11 @@ class MemoryLedger:
         finally:
             lock.release()
 
-    def charge(self, lines: Sequence[Line], amounts: Sequence[int]) -> Sequence[Balance]:
-        """Spend without having reserved: what is only learned of afterwards. Amounts may be corrections below 0."""
+    def charge(self, lines: Sequence[Line], amounts: Sequence[int], ago_s: float | None = None) -> Sequence[Balance]:
+        """Spend without having reserved: what is only learned of afterwards.
+
+        Amounts below 0 are corrections of what was spent `ago_s` seconds ago.
+        """
         with self._lock:
             now = self._now()
             balances = []
@@ -253,7 +256,7 @@ class MemoryLedger:
                 change = max(amount, -before)
                 account.spent += change
                 if account.buckets is not None and change < 0:
-                    account.correct(change)
+                    account.correct(change, None if ago_s is None else now - ago_s)
                 elif account.buckets is not None and change:
                     account.remember(change, now)
                 balances.append(Balance(account.key, account.spent, account.reserved, before))

@@ -110,8 +110,12 @@ class Ledger(Protocol):
     def settle(self, reservation: int | str, amounts: Sequence[int]) -> Sequence[Balance]:
         """Give back what was reserved and spend `amounts`, one per line; nothing the second time."""
 
-    def charge(self, lines: Sequence[Line], amounts: Sequence[int]) -> Sequence[Balance]:
-        """Spend without having reserved: what is only learned of afterwards."""
+    def charge(self, lines: Sequence[Line], amounts: Sequence[int], ago_s: float | None = None) -> Sequence[Balance]:
+        """Spend without having reserved: what is only learned of afterwards.
+
+        Amounts below 0 are corrections of what was spent `ago_s` seconds ago, None: at some time. They leave a rolling
+        window when that would have left it.
+        """
 
     def balance(self, line: Line) -> Balance:
         """Return how a line's account stands now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
+from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tracetoll.limits import assumed, rules
@@ -158,7 +158,8 @@ class Settling:
             if change < 0 and self._has_passed(ruled, line, ends, earlier.since):
                 change = 0  # it would take away what others have spent since
             changes.append(change)
-        self._look(claim, _changes(self._ledger.charge(claim.lines, changes)))
+        ago_s = monotonic() - earlier.since
+        self._look(claim, _changes(self._ledger.charge(claim.lines, changes, ago_s)))
 
     def _has_passed(self, ruled: Ruled, line: Line, ends: float | None, since: float) -> bool:
         """Return whether a call belongs to a period that is over."""
@@ -166,13 +167,13 @@ class Settling:
         if period is None:
             return False
         if isinstance(period, Rolling):
-            return time.monotonic() - since >= period.seconds
+            return monotonic() - since >= period.seconds
         return self._ledger.balance(line).resets_at != ends
 
     def _defer(self, answer: str, claim: Claim, spent: Sequence[int]) -> None:
         """Remember what was assumed of a call whose usage will be fetched later."""
         periods = [self._ledger.balance(line).resets_at for line in claim.lines]
-        self._keep(answer, Deferred(claim, spent, periods, time.monotonic()))
+        self._keep(answer, Deferred(claim, spent, periods, monotonic()))
 
     def _keep(self, answer: str, deferred: Deferred | None) -> None:
         if len(self._deferred) >= _DEFERRED_KEPT:
