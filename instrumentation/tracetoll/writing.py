@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk import trace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PLAIN: Final = frozenset({str, int, float, bool})
-_SPANS: Final = frozenset(one for one in vars(trace).values() if isinstance(one, type) and issubclass(one, trace.Span))
-"""The SDK's classes of spans."""
+_SDK: Final = "opentelemetry.sdk.trace"
 
 
 def set_attributes(span: Any, told: Mapping[str, Any], *, plain: bool = False) -> None:
@@ -22,7 +20,7 @@ def set_attributes(span: Any, told: Mapping[str, Any], *, plain: bool = False) -
     the span's lock, which whoever adds attributes has. All else is left to the span: values that are cut or changed,
     attributes that are too many, spans that are not the SDK's own.
     """
-    if span.__class__ in _SPANS and (plain or _are_plain(told)):
+    if span.__class__.__module__ == _SDK and (plain or _are_plain(told)):
         kept = span._attributes  # noqa: SLF001  # there is no public way
         if kept.__class__ is BoundedAttributes and kept.max_value_len is None:
             with span._lock:  # noqa: SLF001  # as above
