@@ -1032,6 +1032,7 @@ def test_what_is_kept_of_a_long_trace_does_not_grow(alone: Alone) -> None:
     for _ in range(400):
         for root in roots:  # in turn, so that none of them is the one that is worked off each time
             alone.chat(root, 1, 2)
+            alone.span("step", root).end()
 
     followed = alone.rollup._traces.values()  # noqa: SLF001  # as above
     assert 50 == len(followed)

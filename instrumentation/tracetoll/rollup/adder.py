@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tracetoll.dialects.reader import CALLS
 from tracetoll.rollup import identity, totals
 from tracetoll.rollup.spans import PLAIN, fields_of
-from tracetoll.rollup.state import Ended, nearest_open
+from tracetoll.rollup.state import ENDED_KEPT, Ended, nearest_open
 from tracetoll.rollup.usual import UsualCalls
 from tracetoll.safety import fault
 
@@ -225,7 +225,12 @@ class Adder:
                     up.below = total
                     if not up.watched:
                         self._watch(up)
-        node.trace.end(node.key, up)
+        trace = node.trace
+        ended = trace.ended
+        if len(ended) < ENDED_KEPT:  # as `Trace.end`, which is a call
+            ended[node.key] = up
+        else:
+            trace.end(node.key, up)
         return up
 
     def _say(self, node: Node, ended: Ended, below: Total | None) -> Total | None:

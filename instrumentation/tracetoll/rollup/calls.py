@@ -27,7 +27,7 @@ class Usual:
     """What calls have in common that are of one scope, have the same attributes, and say the same beside numbers."""
 
     __slots__ = (
-        "answer", "cost", "counts", "keys", "kind", "names", "numbers", "rates", "room",
+        "answer", "columns", "cost", "counts", "keys", "kind", "names", "numbers", "rates", "room",
         "said", "saying", "scope", "trust", "width",
     )  # fmt: skip
 
@@ -58,12 +58,13 @@ class Usual:
         self.counts, self.numbers = counts, numbers
         self.width = len(counts) + (self.cost is not None) + _BESIDE
         self.room = self.width * _ADDED_AT_ONCE
+        self.columns = tuple(slice(at, None, self.width) for at in range(self.width - _BESIDE))
+        """Where the numbers of each of many calls are that one of the counts has."""
 
     def total(self, calls: list[int]) -> Total:
         """Return what some calls came to."""
-        width = self.width
-        number = len(calls) // width
-        sums = calls[:-_BESIDE] if number == 1 else [sum(calls[at::width]) for at in range(width - _BESIDE)]
+        number = len(calls) // self.width
+        sums = calls[:-_BESIDE] if number == 1 else list(map(sum, map(calls.__getitem__, self.columns)))
         if self.rates is not None:
             sums.append(sum(map(mul, sums, self.rates), number * self.rates[-1]))
         elif self.cost is not None:

@@ -303,7 +303,8 @@ class RollupProcessor(SpanProcessor):
             closed = self._adder.close(node, agent=agent)
             if closed is not None:
                 total, complete, last = closed
-                set_attributes(span, totals.attributes(total, complete, _of(node, span, total)), plain=True)
+                of = _of(node, span, total) if node.top else "descendants"
+                set_attributes(span, totals.attributes(total, complete, of), plain=True)
                 if last and total:
                     self._measure(span, total)
 

@@ -192,7 +192,12 @@ def is_call_alone(span: ReadableSpan) -> bool:
 
 def running_fields(span: ReadableSpan) -> Fields:
     """Return the attributes that a span has now."""
-    return fields_of(span).copy()
+    kept: Any = span._attributes  # noqa: SLF001  # as `fields_of`
+    try:
+        found: Fields = kept._dict.copy()  # noqa: SLF001  # as above
+    except AttributeError:
+        found = dict(kept or {})
+    return found
 
 
 def _is_within(node: Node, tool: object) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tracetoll.rollup.foreign import Behalf
     from tracetoll.rollup.totals import Total
 
-_ENDED_KEPT: Final = 128
+ENDED_KEPT: Final = 128
 """How many ended spans of a trace are remembered at least, and half of how many at most; beside the usual calls."""
 _LATEST_KEPT: Final = 320
 """How many numbers of its usual calls are remembered at least: five to ten are one call's."""
@@ -237,7 +237,7 @@ class Trace:
 
     def end(self, key: int, up: Node | None) -> None:
         """Remember what is above a span that has ended."""
-        if len(self.ended) >= _ENDED_KEPT:
+        if len(self.ended) >= ENDED_KEPT:
             self._older_ended, self.ended = self.ended, {}
         self.ended[key] = up
 

@@ -18,6 +18,7 @@ from tracetoll.dialects.words import NAMES_OF_CALLS, OURS
 from tracetoll.rollup import totals
 from tracetoll.rollup.calls import Usual
 from tracetoll.rollup.spans import REMOTE_MARK, fields_of
+from tracetoll.rollup.state import ENDED_KEPT
 from tracetoll.usage import NANO
 from tracetoll_semconv import attributes as a
 
@@ -78,7 +79,7 @@ class UsualCalls:
             usual.keys = None
         self._found.clear()
 
-    def add(self, node: Node, span: ReadableSpan) -> bool:  # noqa: C901  # in parts it takes half as long again
+    def add(self, node: Node, span: ReadableSpan) -> bool:  # noqa: C901, PLR0912  # in parts it takes half as long again
         """Add up a span that has ended; or do nothing and return False, if there is more to it."""
         up = node.up
         if up is None or up.done or node.agent:
@@ -103,7 +104,12 @@ class UsualCalls:
             return False
         node.done = True
         up.open += node.open - 1
-        node.trace.end(node.key, up)
+        trace = node.trace
+        ended = trace.ended
+        if len(ended) < ENDED_KEPT:  # as `Trace.end`, which is a call
+            ended[node.key] = up
+        else:
+            trace.end(node.key, up)
         if below:
             node.below = None
             if up.below is None:
