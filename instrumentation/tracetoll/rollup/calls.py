@@ -86,7 +86,7 @@ class Usual:
             one.total, one.scope, one.where = self.total(call), self.scope, where
             one.started_ns, one.ended_ns, key = call[-_BESIDE:]
             made.append((one, key))
-        for (one, _), answer in zip(made, answers):  # noqa: B905  # most have none, and one more may be there already
+        for (one, _), answer in zip(made, answers):  # noqa: B905  # most have none, and the last one's may be still to come
             one.answer = answer
         return made
 

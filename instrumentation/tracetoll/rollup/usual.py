@@ -158,11 +158,11 @@ class UsualCalls:
                 return False
         if run is None or len(run[2]) >= up.room:
             run = self._begin_run(up, usual)
-        if answer is not None:
-            run[3].append(answer)  # before the call: a garbage collection may look at them in between
-            trace.name(answer, run)
         calls = run[2]
         calls += (*numbers, span._start_time or 0, span._end_time or 0, node.key)  # noqa: SLF001  # as above
+        if answer is not None:
+            run[3].append(answer)  # after the call, as a garbage collection may look at both in between
+            trace.name(answer, run)
         node.done = True
         up.open -= 1
         return True
