@@ -481,8 +481,8 @@ class AdmissionMachine(RuleBasedStateMachine):
                 assert 1 == spent
             else:
                 assert spent >= 0
-                # Nothing was promised of a stream that the application gave no cap, nor of a limit that only tells.
-                longer = running.streamed and running.request.cap is None and not part.given.proves
+                # Nothing was promised of a stream without a cap, nor of a limit that only tells.
+                longer = running.streamed and running.cap is None and not part.given.proves
                 assert spent <= hold.amount or longer or part.bound is None
                 assert spent == hold.amount or not part.given.proves, "a strict limit takes the worst for granted"
             account.spent.append((self.clock.ticks, spent))
