@@ -659,6 +659,36 @@ def test_the_latest_calls_of_every_agent_are_known_again_without_an_id(alone: Al
     assert [(12, 14, 2), (12, 14, 2 + elsewhere)] == [tokens(first), tokens(root)]
 
 
+def test_the_latest_calls_are_known_again_however_much_they_tell(alone: Alone) -> None:
+    told: dict[str, Any] = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.usage.cache_read.input_tokens": 1,
+        "gen_ai.usage.reasoning.output_tokens": 1,
+        "tracetoll.cost.amount": 0.5,
+    }
+
+    def ours(into: int, out: int) -> None:
+        more = {"gen_ai.usage.input_tokens": into, "gen_ai.usage.output_tokens": out}
+        step = alone.span("step", root)
+        alone.span("chat", step, scope="tracetoll", attributes=told | more).end()
+        step.end()
+
+    root = alone.span("before")
+    ours(1, 1)  # from now on they are usual ones
+    root.end()
+    root = alone.span("root")
+    began = time.time_ns()
+    ours(7, 9)
+    for _ in range(60):
+        ours(2, 2)
+
+    again = {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 7, "gen_ai.usage.output_tokens": 9}
+    alone.span("chat", root, scope="another", attributes=again, start_time=began).end()
+    root.end()
+
+    assert (127, 129, 61) == tokens(root)
+
+
 def test_calls_with_different_ids_are_two_whatever_their_numbers(alone: Alone) -> None:
     warm(alone)
     root = alone.span("root")

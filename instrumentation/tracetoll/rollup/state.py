@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 
 ENDED_KEPT: Final = 128
 """How many ended spans of a trace are remembered at least, and half of how many at most; beside the usual calls."""
-_LATEST_KEPT: Final = 320
-"""How many numbers of its usual calls are remembered at least: five to ten are one call's."""
+_LATEST_KEPT: Final = 64
+"""How many of its usual calls are remembered at least."""
 _RUNS_COUNTED: Final = 16
 """After how many more spans with such calls below it is looked at how many they are, where each has few."""
 _ANSWERS_KEPT: Final = 5_000
@@ -47,7 +46,6 @@ _USUAL: Final = 0
 _WHERE: Final = 1
 CALLS: Final = 2
 _ANSWERS: Final = 3
-_calls: Final = itemgetter(CALLS)
 
 
 class Node(ref[Span]):
@@ -246,8 +244,9 @@ class Trace:
         latest = self.latest
         latest.append(run)
         if full or not len(latest) % _RUNS_COUNTED:
-            older, number = 0, sum(map(len, map(_calls, latest)))
-            while (number := number - len(latest[older][CALLS])) >= _LATEST_KEPT:
+            calls = [len(run[CALLS]) // run[_USUAL].width for run in latest]
+            older, number = 0, sum(calls)
+            while (number := number - calls[older]) >= _LATEST_KEPT:
                 older += 1
             _close(latest[:older])
             del latest[:older]
