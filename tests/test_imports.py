@@ -186,6 +186,39 @@ with LocalProvider() as provider, openai.OpenAI(base_url=provider.url + "/v1", a
     assert "gen_ai.client.token.usage" in metrics.split()
 
 
+def test_traces_are_measured_once_there_is_a_meter_provider() -> None:
+    told = run("""
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from tracetoll import RollupProcessor
+
+rollup, reader = RollupProcessor(), InMemoryMetricReader()
+provider = TracerProvider()
+provider.add_span_processor(rollup)
+tracer = provider.get_tracer("application")
+
+def trace(tokens):
+    with tracer.start_as_current_span("GET /answer"):
+        usage = {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": tokens}
+        tracer.start_span("chat", attributes=usage).end()
+
+trace(1)
+print(len(rollup._metrics._noted))
+metrics.set_meter_provider(MeterProvider([reader]))
+trace(10)
+trace(20)
+(resource,) = reader.get_metrics_data().resource_metrics
+(scope,) = resource.scope_metrics
+for name in ("tokens", "inference_calls"):
+    (metric,) = (metric for metric in scope.metrics if metric.name == f"tracetoll.trace.{name}")
+    print(name, sum(point.sum for point in metric.data.data_points))
+""").splitlines()
+
+    assert ["0", "tokens 30", "inference_calls 2"] == told
+
+
 def test_nothing_is_left_of_an_instrumentor_that_had_nothing_to_do() -> None:
     told = run(
         "import sys, tracetoll; one = tracetoll.Instrumentor(); one.instrument(); one.uninstrument();"

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _PLAIN: Final = frozenset({str, int, float, bool})
 _SDK: Final = "opentelemetry.sdk.trace"
+_SDK_SPANS: Final[set[type]] = set()
+"""The SDK's classes of spans that were seen; its module may be in the middle of being imported when this one is."""
 
 
 def set_attributes(span: Any, told: Mapping[str, Any], *, plain: bool = False) -> None:
@@ -20,7 +22,7 @@ def set_attributes(span: Any, told: Mapping[str, Any], *, plain: bool = False) -
     the span's lock, which whoever adds attributes has. All else is left to the span: values that are cut or changed,
     attributes that are too many, spans that are not the SDK's own.
     """
-    if span.__class__.__module__ == _SDK and (plain or _are_plain(told)):
+    if (span.__class__ in _SDK_SPANS or _is_of_sdk(span)) and (plain or _are_plain(told)):
         kept = span._attributes  # noqa: SLF001  # there is no public way
         if kept.__class__ is BoundedAttributes and kept.max_value_len is None:
             with span._lock:  # noqa: SLF001  # as above
@@ -29,6 +31,13 @@ def set_attributes(span: Any, told: Mapping[str, Any], *, plain: bool = False) -
                     fields.update(told)
                     return
     span.set_attributes(told)
+
+
+def _is_of_sdk(span: Any) -> bool:
+    if span.__class__.__module__ != _SDK:
+        return False
+    _SDK_SPANS.add(span.__class__)
+    return True
 
 
 def _are_plain(told: Mapping[str, Any]) -> bool:

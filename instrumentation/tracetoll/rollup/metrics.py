@@ -79,7 +79,9 @@ class TraceMetrics:
         meter.create_observable_gauge(metric.name, [self._observe], metric.unit, metric.description)
 
     def note(self, root: ReadableSpan, total: Total) -> None:
-        """Note one trace that has ended, if it called a model."""
+        """Note one trace that has ended, if it called a model, and somebody hears of it."""
+        if getattr(self._calls, "_real_instrument", self) is None:
+            return  # there is no meter provider yet, and what stands for its histograms would drop all of it
         if u.INPUT not in total and u.OUTPUT not in total and totals.CALLS not in total:
             return
         context: Any = root._context  # noqa: SLF001  # see `fields_of`

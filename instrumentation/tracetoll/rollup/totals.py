@@ -6,7 +6,6 @@ A span over spans that tell of the same call takes the larger number of each fie
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll import usage as u
@@ -51,6 +50,8 @@ _ATTRIBUTES: Final = {
     name: f"{PREFIX}.rollup.{name}" for name in (*u.COUNTS, *_COUNTED) if name != u.AUDIO_MILLISECONDS
 }
 _INPUT, _OUTPUT, _CALLS = (_ATTRIBUTES.pop(name) for name in (INPUT, OUTPUT, CALLS))  # always told
+_TOLD: Final[dict[tuple[str, ...], tuple[tuple[str, ...], bool]]] = {}
+"""What `_told` has found of totals with some fields."""
 
 
 def of(told: Told, *, failed: bool) -> Total:
@@ -167,25 +168,29 @@ def larger(one: Mapping[str, int], other: Mapping[str, int]) -> Total:
 
 def attributes(total: Mapping[str, int], complete: bool, scope: str) -> dict[str, Any]:  # noqa: FBT001  # twice the time by name
     """Return how a total is told on a span; `complete`: nothing below it is open, `scope`: what it is the total of."""
+    names = (*total,)
+    more, whole = _TOLD.get(names) or _told(names)
     into, out = total.get(INPUT, 0), total.get(OUTPUT, 0)
     found: dict[str, Any] = {
         _INPUT: into,
         _OUTPUT: out,
         _CALLS: total.get(CALLS, 0),
         a.ROLLUP_TOTAL_TOKENS: into + out,
-        a.ROLLUP_COMPLETE: complete and total.get(MISSING, 0) <= 0 and LOST not in total,
+        a.ROLLUP_COMPLETE: complete and (whole or (total.get(MISSING, 0) <= 0 and LOST not in total)),
         a.ROLLUP_SCOPE: scope,
     }
     if COST in total:
         found[a.ROLLUP_COST_AMOUNT] = total[COST] / FEMTO
         found[a.ROLLUP_COST_CURRENCY] = "USD"
-    for name in _more_of(tuple(total)):
+    for name in more:
         if total[name] > 0:
             found[_ATTRIBUTES[name]] = total[name]
     return found
 
 
-@lru_cache(_KEPT)
-def _more_of(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the fields of a total that are told as they are; most have none."""
-    return tuple(name for name in names if name in _ATTRIBUTES)
+def _told(names: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
+    """Return the fields of a total that are told as they are, which most have none of, and whether it can lack none."""
+    if len(_TOLD) >= _KEPT:
+        _TOLD.clear()
+    _TOLD[names] = found = tuple(name for name in names if name in _ATTRIBUTES), not {MISSING, LOST} & {*names}
+    return found

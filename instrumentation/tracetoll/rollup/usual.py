@@ -79,63 +79,29 @@ class UsualCalls:
             usual.keys = None
         self._found.clear()
 
-    def add(self, node: Node, span: ReadableSpan) -> bool:  # noqa: C901, PLR0912  # in parts it takes half as long again
+    def add(self, node: Node, span: ReadableSpan) -> bool:  # noqa: C901, PLR0911, PLR0912  # in parts it takes half as long again
         """Add up a span that has ended; or do nothing and return False, if there is more to it."""
         up = node.up
         if up is None or up.done or node.agent:
             return False
         if node.run is not None:
             node.fold()
-        below = node.below
         kept: Any = span._attributes  # noqa: SLF001  # as `fields_of`, which is a call
         try:
             fields = kept._dict  # noqa: SLF001  # as above
         except AttributeError:
             fields = fields_of(span)
-        run = up.run
-        if run is not None and run[0].keys != (*fields,):
-            run = None
-        if run is None and self._telling.isdisjoint(fields):
-            if span._kind is not _INTERNAL:  # noqa: SLF001  # see `fields_of`
-                return False
-        elif not below:
-            return self._add_call(node, up, span, fields, run)
-        elif not self._passes_on(node, span, fields, below):
-            return False
-        node.done = True
-        up.open += node.open - 1
-        trace = node.trace
-        ended = trace.ended
-        if len(ended) < ENDED_KEPT:  # as `Trace.end`, which is a call
-            ended[node.key] = up
-        else:
-            trace.end(node.key, up)
-        if below:
-            node.below = None
-            if up.below is None:
-                up.below = below
-                if not up.watched:
-                    self._watch(up)
-            else:
-                totals.add(up.below, below)
-        return True
-
-    def _passes_on(self, node: Node, span: ReadableSpan, fields: Fields, below: Total) -> bool:
-        """Return whether a span over others says of itself only that it is a call of a kind that is below."""
-        if not self._telling_more.isdisjoint(fields) or node.open or span._status.status_code is _ERROR:  # noqa: SLF001
-            return False
-        operation = fields[a.GEN_AI_OPERATION_NAME]
-        return operation.__class__ is str and _COUNTED.get(operation) in below and totals.AWAY not in below
-
-    def _add_call(  # noqa: C901, PLR0911  # see `add`
-        self, node: Node, up: Node, span: ReadableSpan, fields: Fields, run: Run | None
-    ) -> bool:
-        """Add up a call; `run` are those below the same span that have the same attributes, if the latest ones have."""
+        run, usual = up.run, None
+        if run is not None:
+            usual = run[0]
+            if usual.keys != (*fields,):
+                usual = None
+        if node.below is not None or (usual is None and self._telling.isdisjoint(fields)):
+            return self._add_around(node, up, span, fields)
         emitter: Any = span._instrumentation_scope  # noqa: SLF001  # see `fields_of`
         trace = node.trace
-        if emitter is None or trace.scope not in ("", scope := emitter._name):  # noqa: SLF001  # as above
+        if emitter is None or (trace.scope != (scope := emitter._name) and trace.scope):  # noqa: SLF001  # as above
             return False
-        usual = None if run is None else run[0]
         if usual is None or usual.said != usual.saying(fields):
             run, usual = None, self._find(scope, fields)
             if usual is None:
@@ -166,6 +132,39 @@ class UsualCalls:
         node.done = True
         up.open -= 1
         return True
+
+    def _add_around(self, node: Node, up: Node, span: ReadableSpan, fields: Fields) -> bool:
+        """Add up a span that says nothing, or nothing but what is below it."""
+        below = node.below
+        if self._telling.isdisjoint(fields):
+            if span._kind is not _INTERNAL:  # noqa: SLF001  # see `fields_of`
+                return False
+        elif not below or not self._passes_on(node, span, fields, below):
+            return False
+        node.done = True
+        up.open += node.open - 1
+        trace = node.trace
+        ended = trace.ended
+        if len(ended) < ENDED_KEPT:  # as `Trace.end`, which is a call
+            ended[node.key] = up
+        else:
+            trace.end(node.key, up)
+        if below:
+            node.below = None
+            if up.below is None:
+                up.below = below
+                if not up.watched:
+                    self._watch(up)
+            else:
+                totals.add(up.below, below)
+        return True
+
+    def _passes_on(self, node: Node, span: ReadableSpan, fields: Fields, below: Total) -> bool:
+        """Return whether a span over others says of itself only that it is a call of a kind that is below."""
+        if not self._telling_more.isdisjoint(fields) or node.open or span._status.status_code is _ERROR:  # noqa: SLF001
+            return False
+        operation = fields[a.GEN_AI_OPERATION_NAME]
+        return operation.__class__ is str and _COUNTED.get(operation) in below and totals.AWAY not in below
 
     def _begin_run(self, up: Node, usual: Usual) -> Run:
         """Begin with calls below a span that are added up when somebody asks, or when they are many."""
