@@ -6,6 +6,7 @@ A span over spans that tell of the same call takes the larger number of each fie
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll import usage as u
@@ -50,6 +51,8 @@ _ATTRIBUTES: Final = {
     name: f"{PREFIX}.rollup.{name}" for name in (*u.COUNTS, *_COUNTED) if name != u.AUDIO_MILLISECONDS
 }
 _INPUT, _OUTPUT, _CALLS = (_ATTRIBUTES.pop(name) for name in (INPUT, OUTPUT, CALLS))  # always told
+_FEW: Final = 4
+_READ_FEW: Final = itemgetter(INPUT, OUTPUT, CALLS, COST)
 _TOLD: Final[dict[tuple[str, ...], tuple[tuple[str, ...], bool]]] = {}
 """What `_told` has found of totals with some fields."""
 
@@ -168,6 +171,18 @@ def larger(one: Mapping[str, int], other: Mapping[str, int]) -> Total:
 
 def attributes(total: Mapping[str, int], complete: bool, scope: str) -> dict[str, Any]:  # noqa: FBT001  # twice the time by name
     """Return how a total is told on a span; `complete`: nothing below it is open, `scope`: what it is the total of."""
+    if len(total) == _FEW + (OWN in total) and COST in total and CALLS in total and INPUT in total and OUTPUT in total:
+        into, out, calls, cost = _READ_FEW(total)  # most have just these, and all below takes half as long again
+        return {
+            _INPUT: into,
+            _OUTPUT: out,
+            _CALLS: calls,
+            a.ROLLUP_TOTAL_TOKENS: into + out,
+            a.ROLLUP_COMPLETE: complete,
+            a.ROLLUP_SCOPE: scope,
+            a.ROLLUP_COST_AMOUNT: cost / FEMTO,
+            a.ROLLUP_COST_CURRENCY: "USD",
+        }
     names = (*total,)
     more, whole = _TOLD.get(names) or _told(names)
     into, out = total.get(INPUT, 0), total.get(OUTPUT, 0)
