@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ledger_suite import LEASE_S, MACHINE_SETTINGS, Clock, LedgerMachine, LedgerSuite, granted, one, refused
 from test_forks import in_child
 
-from tracetoll.ledgers.accounts import Draw, Joint
+from tracetoll.ledgers.accounts import Draw, Joint, Mark
 from tracetoll.ledgers.memory import ACCOUNTS_KEPT, MemoryLedger
 from tracetoll.ledgers.protocol import Balance, Line, Output, Rule
 from tracetoll.limits.windows import BUCKETS, Calendar, Rolling
@@ -70,12 +70,14 @@ class ShortWay:
 
     def settle(self, reservation: int | str, amounts: Sequence[int]) -> Sequence[Balance]:
         held = self.taken.get(reservation)
-        spent = self.ledger.give(held, range(len(amounts)), amounts) if held is not None else None
-        if held is None or spent is None:
+        marks = [Mark(unit, 1, 0, unit) for unit in range(len(amounts))]
+        given = self.ledger.give(held, marks, amounts) if held is not None else None
+        if held is None or given is None:
             return self.ledger.settle(reservation, amounts)
+        assert given.fullest is None or given.fullest[1] == max(given.spent or ())
         return [
             Balance(line.account, now, self.ledger.balance(line).reserved, now - amount)
-            for line, now, amount in zip(held.lines, spent, amounts, strict=True)
+            for line, now, amount in zip(held.lines, given.spent or (), amounts, strict=True)
         ]
 
 

@@ -6,7 +6,7 @@ All of it is only touched under the ledger's lock.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tracetoll.ledgers.protocol import Granted
 from tracetoll.limits.windows import BUCKETS, Rolling
@@ -134,6 +134,28 @@ class Draw(NamedTuple):
     per_call: int
     per_input: int
     per_output: int
+
+
+class Mark(NamedTuple):
+    """What a call spends of an account when it settles, and what is to be told of it then."""
+
+    unit: int
+    """Which of the call's amounts."""
+    whole: float
+    """What is spent is told as a share of this."""
+    alarm: float
+    """From how much on somebody has to look at it; infinity: never."""
+    whose: Any
+    """What stands for the account where it is told."""
+
+
+class Given(NamedTuple):
+    """How accounts stand that a call has settled with."""
+
+    fullest: tuple[Any, int] | None
+    """Whose account is fullest, as its mark says it, and what is spent of it."""
+    spent: Sequence[int] | None
+    """What is spent of each, where one of them has to be looked at."""
 
 
 class Joint:

@@ -8,13 +8,13 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from tracetoll.forks import call_in_child
-from tracetoll.ledgers.accounts import NEVER, Account, Found, Held
+from tracetoll.ledgers.accounts import NEVER, Account, Found, Given, Held
 from tracetoll.ledgers.protocol import Balance, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from tracetoll.ledgers.accounts import Draw, Joint
+    from tracetoll.ledgers.accounts import Draw, Joint, Mark
     from tracetoll.ledgers.protocol import Granted, Line, Output, Reservation, Rule
     from tracetoll.limits.windows import Calendar, Period
 
@@ -145,15 +145,14 @@ class MemoryLedger:
         finally:
             lock.release()
 
-    def give(self, held: Held, units: Sequence[int], amounts: Sequence[int]) -> Sequence[int] | None:
-        """Settle what `take` has taken; return what is spent of each account then.
+    def give(self, held: Held, marks: Sequence[Mark], amounts: Sequence[int]) -> Given | None:
+        """Settle what `take` has taken; return how the accounts stand then.
 
-        `units` say which of the amounts is spent of each account. As `settle`, with less to do; None, and nothing
+        `marks` say which of the amounts is spent of each account. As `settle`, with less to do; None, and nothing
         done, where the lease is over, or a period may be.
         """
         ticks = self._ticks  # as above
         now = ticks()
-        told: list[int] = []
         lock = self._lock
         if not lock.acquire(False):  # noqa: FBT003  # a lock's own; by name takes twice as long
             _contend(lock)
@@ -161,18 +160,26 @@ class MemoryLedger:
             found = held.found
             if found.era is not self._era or self._held.pop(held.id, None) is None:  # type: ignore[arg-type]  # as below
                 return None
-            for account, reserved, unit in zip(found.accounts, held.needs, units):  # noqa: B905
+            highest, fullest, alarmed = -1.0, None, False
+            for account, reserved, (unit, whole, alarm, whose) in zip(found.accounts, held.needs, marks):  # noqa: B905
                 buckets = account.buckets
                 amount = amounts[unit]
                 account.reserved -= reserved
                 if buckets is not None:
                     if account.ends <= now:
                         account.roll(now)
-                    if amount:
+                    if buckets and now < account.full:  # as `remember` does, which is a call
+                        buckets[-1][1] += amount
+                    elif amount:
                         account.remember(amount, now)
                 spent = account.spent = account.spent + amount
-                told.append(spent)
-            return told
+                if spent >= alarm:
+                    alarmed = True
+                share = spent / whole
+                if share > highest:
+                    highest, fullest = share, (whose, spent)
+            told = [account.spent for account in found.accounts] if alarmed else None
+            return _new_tuple(Given, (fullest, told))
         finally:
             lock.release()
 

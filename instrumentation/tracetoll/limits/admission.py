@@ -55,7 +55,8 @@ class Admission:
         self._idle = idle
         """What to do while waiting: close calls that were forgotten, because they hold reservations."""
         self._room = WaitingRoom()
-        self._settling = Settling(ledger, self._memory, self.claims, signals)
+        self._settling = Settling(ledger, self._memory, self.claims, signals, self._room)
+        self.settle = self._settling.settle
         self._collected = 0.0
         signals.watch(self.standings)
 
@@ -261,12 +262,6 @@ class Admission:
         return found
 
     # --- after the call ----------------------------------------------------------------------
-
-    def settle(self, claim: Claim, ending: Ending) -> None:
-        """Give back what was reserved, and spend what the call came to. Does nothing the second time."""
-        self._settling.settle(claim, ending)
-        if self._room.queues:
-            self._freed(claim)
 
     def charge(self, call: Call, ending: Ending) -> None:
         """Spend what is only learned of now: a call that was made earlier, or elsewhere."""

@@ -32,6 +32,8 @@ _CONTINUES: Final = ("previous_response_id", "conversation")
 _COMPLAINED_KEPT: Final = 1000
 _LEARNED_WELL: Final = 256
 """After how many answers of a model only every eighth is learned from."""
+_SKIPPED: Final = 7
+"""How many are left out between those, a power of two less one."""
 _new_tuple: Final = tuple.__new__
 
 
@@ -75,7 +77,18 @@ class Claims:
         if kind is None or kind.target is not call.target:
             kind = self._new_kind(call)
         claim.kind = kind
-        place = claim.place = kind.place(call) or kind.remember(call, *self._find(call, kind))
+        place = kind.anywhere
+        if place is None or call.scopes:
+            place = kind.places.get(id(call.context))
+            # By identity: what blocks set stays the same in them.
+            if (
+                place is None
+                or place.context() is not call.context
+                or place.attribution is not call.attribution
+                or place.scopes is not call.scopes
+            ):
+                place = kind.remember(call, *self._find(call, kind))
+        claim.place = place
         group = place.group
         claim.applied, claim.own = group.applied, group.own
         if not (group.applied or group.own):
@@ -164,7 +177,8 @@ class Claims:
             learned.learn_cost(cost.amount, (into or 0) + (out or 0))
         if out is not None and claim.looked:
             learned.learn_stream(claim.text, 0 if claim.raw else claim.chunks, out)
-        if learned.output.seen > _LEARNED_WELL and learned.skip():
+        learned.answers += 1
+        if learned.answers & _SKIPPED and learned.output.seen > _LEARNED_WELL:
             return
         if all(get(claim.body, name) is None for name in _CONTINUES):
             learned.learn_input(claim.size, into)

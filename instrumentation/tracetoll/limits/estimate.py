@@ -56,7 +56,7 @@ class Edge:
 class Learned:
     """What has been learned of one model on one surface."""
 
-    __slots__ = ("_skipped", "_streams", "chunk", "nano_per_token", "output", "ratio", "text_ratio")
+    __slots__ = ("_streams", "answers", "chunk", "nano_per_token", "output", "ratio", "text_ratio")
 
     def __init__(self) -> None:
         self.ratio = Edge(_FIRST_RATIO)
@@ -69,7 +69,9 @@ class Learned:
         """Output tokens per event of a stream."""
         self.nano_per_token = Edge(0.0)
         """What a provider that states its costs asked for, in nano-dollars."""
-        self._skipped = self._streams = 0
+        self.answers = 0
+        """How many answers there were."""
+        self._streams = 0
 
     def estimate(self, size: Size) -> tuple[int, int]:
         """Return how many tokens a request of some size will probably have, and an answer without a cap."""
@@ -78,11 +80,6 @@ class Learned:
         if by_text > bound:  # noqa: PLR1730  # min() takes five times as long
             by_text = bound
         return int(by_text) + 1 + media * _MEDIA_TOKENS, int(self.output.top * _MARGIN) + 1
-
-    def skip(self) -> bool:
-        """Return whether to leave out an answer; all but every eighth are."""
-        self._skipped = (self._skipped + 1) & 7
-        return self._skipped != 0
 
     def measures(self) -> bool:
         """Return whether to count the text of one more stream."""

@@ -10,7 +10,7 @@ from weakref import ref
 
 from opentelemetry.trace import get_current_span
 
-from tracetoll.ledgers.accounts import NEVER, Draw, Joint
+from tracetoll.ledgers.accounts import NEVER, Draw, Joint, Mark
 from tracetoll.ledgers.protocol import Line
 from tracetoll.limits.rules import UNITS
 from tracetoll.reading import dig, path
@@ -67,7 +67,6 @@ class Plan:
         "rates",
         "rows",
         "simple",
-        "units",
     )
 
     def __init__(self, group: Group, asked: Asked, choices: int, base: TextRates | None, *, long: bool) -> None:
@@ -84,10 +83,10 @@ class Plan:
         """Whether a call that fits needs nothing else looked at."""
         self.draws = tuple(row.draw() for row in self.rows)
         """What calls take of each account, where they are simple."""
-        self.units = tuple(UNITS.index(ruled.unit) for ruled in group.applied)
-        """The unit of each account."""
-        self.marks = tuple((ruled, ruled.whole, ruled.first_alarm) for ruled in group.applied)
-        """The limit of each, the amount, and the first of the thresholds."""
+        self.marks = tuple(
+            Mark(UNITS.index(ruled.unit), ruled.whole, ruled.first_alarm, ruled) for ruled in group.applied
+        )
+        """What they spend of each, its limit, and the first of the thresholds."""
         self.own = tuple(
             (ruled.hard if ruled.unit != "context_window" else -1, self._row(ruled))
             for ruled in group.own
@@ -141,7 +140,6 @@ class Kind:
     __slots__ = (
         "_choices",
         "_groups",
-        "_places",
         "anywhere",
         "cap_field",
         "caps",
@@ -150,6 +148,7 @@ class Kind:
         "learned",
         "longest",
         "own",
+        "places",
         "plain",
         "priced",
         "rules",
@@ -173,8 +172,10 @@ class Kind:
         self.plain = all(not ruled.dynamic and (account or ruled.per == "trace") for ruled, account in self.rules)
         """Whether it does not depend on the call which of the limits apply, in a trace."""
         self._groups: dict[tuple[Sequence[Ruled], Sequence[Ruled]], Group] = {}
-        self._places: dict[int, Place] = {}
-        """Where calls were made from, by the id of the context, while it lives: most follow another one from there."""
+        self.places: dict[int, Place] = {}
+        """Where calls were made from, by the id of the context, while it lives: most follow another one from there.
+
+        See `Claims.fill`."""
         self.anywhere: Place | None = None
         """Stands for all places without blocks, where all have the same accounts."""
         if self.plain and not any(ruled.per == "trace" for ruled, _ in self.rules):
@@ -197,23 +198,9 @@ class Kind:
         """Until when they may be kept, by the monotonic clock; prices of calls that do not choose a service tier, and
         the context window."""
 
-    def place(self, call: Call) -> Place | None:
-        """Return where a call is made from; None: no call of this kind was made from there."""
-        if self.anywhere is not None and not call.scopes:
-            return self.anywhere
-        context = call.context
-        place = self._places.get(id(context))
-        if place is None:
-            return None
-        alive = place.context
-        # By identity: what blocks set stays the same in them.
-        if alive() is context and place.attribution is call.attribution and place.scopes is call.scopes:
-            return place
-        return None
-
     def remember(self, call: Call, group: Group, accounts: Sequence[str]) -> Place:
         """Remember what limits calls that are made from where a call is, and whose accounts they have."""
-        place = self._places[id(call.context)] = Place(call, group, accounts, self._places)
+        place = self.places[id(call.context)] = Place(call, group, accounts, self.places)
         return place
 
     def choices_of(self, fields: Mapping[str, Any]) -> int:

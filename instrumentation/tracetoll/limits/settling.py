@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tracetoll.call import Call, Ending
-    from tracetoll.ledgers.accounts import Held
     from tracetoll.ledgers.memory import MemoryLedger
     from tracetoll.ledgers.protocol import Balance, Ledger, Line
     from tracetoll.limits.claim import Claim
     from tracetoll.limits.claiming import Claims
     from tracetoll.limits.rules import Alarm, Ruled
+    from tracetoll.limits.waiting import WaitingRoom
     from tracetoll.signals import Signals
 
 log: Final = logging.getLogger("tracetoll")
@@ -49,16 +49,19 @@ class Deferred(NamedTuple):
 class Settling:
     """Settles claims with a ledger. Thread-safe."""
 
-    def __init__(self, ledger: Ledger, memory: MemoryLedger | None, claims: Claims, signals: Signals) -> None:
+    def __init__(
+        self, ledger: Ledger, memory: MemoryLedger | None, claims: Claims, signals: Signals, room: WaitingRoom
+    ) -> None:
         self._ledger = ledger
         self._memory = memory
+        self._room = room
         self._claims = claims
         self._signals = signals
         self._deferred: dict[str, Deferred | None] = {}
         """What was assumed of pending answers, by their ids; None: no limit applied to the call."""
         self._unpriced: set[tuple[str, str | None]] = set()
 
-    def settle(self, claim: Claim, ending: Ending) -> None:
+    def settle(self, claim: Claim, ending: Ending) -> None:  # noqa: C901  # in pieces it takes longer, on each call
         """Give back what was reserved, and spend what the call came to. Does nothing the second time."""
         if claim.settled:
             return
@@ -67,9 +70,16 @@ class Settling:
         into = out = spent = None
         if usage is not None:
             into, out = usage.input_tokens, usage.output_tokens
-            if claim.held is not None and ending.outcome == "done" and not usage.sides:
+            held, memory = claim.held, self._memory
+            # As it was taken, without further ado; unless its lease or a period is over.
+            if held is not None and memory is not None and ending.outcome == "done" and not usage.sides:
                 spent = rules.amounts(into or 0, out or 0, (cost.amount or 0) if cost is not None else 0)
-                self._give(claim, claim.held, spent)
+                given = memory.give(held, claim.plan.marks, spent)
+                if given is not None:
+                    claim.reservation = None
+                    claim.fullest, now = given
+                    if now is not None:
+                        self._look(claim, _changes_of(claim, now, spent))
         if claim.reservation is not None:
             self._settle(claim, ending, claim.reservation)
         if usage is not None:
@@ -79,26 +89,8 @@ class Settling:
                 for ruled, line in with_lines(claim):
                     self._look_at_price(claim, ruled, line)
             self._claims.learn(claim, into, out, ending)
-
-    def _give(self, claim: Claim, held: Held, amounts: Sequence[int]) -> None:
-        """Settle a reservation that was taken without further ado, unless its lease or a period is over."""
-        if self._memory is None:
-            return
-        plan = claim.plan
-        spent = self._memory.give(held, plan.units, amounts)
-        if spent is None:
-            return
-        claim.reservation = None
-        fullest, stands = -1.0, None
-        for (ruled, whole, alarm), now in zip(plan.marks, spent):  # noqa: B905  # strict takes longer
-            if now >= alarm:
-                self._look(claim, [(now, now - amounts[unit]) for now, unit in zip(spent, plan.units, strict=True)])
-                return
-            share = now / whole
-            if share > fullest:
-                fullest, stands = share, (ruled, now)
-        if claim.call.span.is_recording():  # as `_look` does
-            claim.fullest = stands
+        if self._room.queues:
+            self._room.freed(line.account for line in claim.lines)
 
     def _settle(self, claim: Claim, ending: Ending, reservation: int | str) -> None:
         call, usage = claim.call, ending.usage
@@ -247,6 +239,11 @@ def _alarming(spent: Sequence[int], alarms: Sequence[tuple[int, int]]) -> bool:
         if spent[unit] >= first:
             return True
     return False
+
+
+def _changes_of(claim: Claim, now: Sequence[int], amounts: Sequence[int]) -> Sequence[tuple[int, int]]:
+    """Return what is spent of each account of a claim, and what was before, as `_look` takes it."""
+    return [(spent, spent - amounts[mark.unit]) for spent, mark in zip(now, claim.plan.marks, strict=True)]
 
 
 def _changes(balances: Iterable[Balance]) -> Sequence[tuple[int, int]]:
