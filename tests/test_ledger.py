@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ledger_suite import LEASE_S, MACHINE_SETTINGS, Clock, LedgerMachine, LedgerSuite, granted, one, refused
 from test_forks import in_child
 
-from tracetoll.ledgers.accounts import Draw, Joint, Mark
+from tracetoll.ledgers.accounts import Joint
 from tracetoll.ledgers.memory import ACCOUNTS_KEPT, MemoryLedger
 from tracetoll.ledgers.protocol import Balance, Line, Output, Rule
 from tracetoll.limits.windows import BUCKETS, Calendar, Rolling
@@ -60,7 +60,7 @@ class ShortWay:
             tuple(lines), Joint([line.rule for line in lines], [line.account for line in lines])
         )
         bounds = [math.inf if line.rule.bound is None else line.rule.bound for line in lines]
-        draws = [Draw(bound, line.fixed, 0, line.rate) for bound, line in zip(bounds, lines, strict=True)]
+        draws = [(bound, line.fixed, 0, line.rate) for bound, line in zip(bounds, lines, strict=True)]
         held = self.ledger.take(joint, draws, 0, output.wanted, lease_s)
         if held is None:
             return self.ledger.reserve(lines, output, lease_s)
@@ -70,14 +70,16 @@ class ShortWay:
 
     def settle(self, reservation: int | str, amounts: Sequence[int]) -> Sequence[Balance]:
         held = self.taken.get(reservation)
-        marks = [Mark(unit, 1, 0, unit) for unit in range(len(amounts))]
+        marks = [(unit, 1, 0, unit) for unit in range(len(amounts))]
         given = self.ledger.give(held, marks, amounts) if held is not None else None
         if held is None or given is None:
             return self.ledger.settle(reservation, amounts)
-        assert given.fullest is None or given.fullest[1] == max(given.spent or ())
+        fullest, spent = given
+        assert spent is not None
+        assert fullest is None or fullest[1] == max(spent)
         return [
             Balance(line.account, now, self.ledger.balance(line).reserved, now - amount)
-            for line, now, amount in zip(held.lines, given.spent or (), amounts, strict=True)
+            for line, now, amount in zip(held.lines, spent, amounts, strict=True)
         ]
 
 

@@ -471,7 +471,8 @@ class Engine:
     def _account(self, call: Call, ending: Ending) -> None:
         """Tell the limits and the blocks what a call came to."""
         if call.claim is not None:
-            self.admission.settle(call.claim, ending)
+            settle = self.admission.settle  # an attribute; called as a method it would be looked up anew each time
+            settle(call.claim, ending)
         elif self.admission.claims.rules or call.scopes:
             self.admission.charge(call, ending)
         for scope in call.scopes:

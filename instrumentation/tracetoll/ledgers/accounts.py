@@ -6,7 +6,7 @@ All of it is only touched under the ledger's lock.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll.ledgers.protocol import Granted
 from tracetoll.limits.windows import BUCKETS, Rolling
@@ -126,36 +126,15 @@ class Held(Granted):
         return zip(self.found.accounts, self.found.starts, self.needs, strict=True)
 
 
-class Draw(NamedTuple):
-    """What a call takes of an account, by its numbers of tokens."""
-
-    bound: float
-    """The most that spent and reserved may come to; infinity: it is only counted."""
-    per_call: int
-    per_input: int
-    per_output: int
-
-
-class Mark(NamedTuple):
-    """What a call spends of an account when it settles, and what is to be told of it then."""
-
-    unit: int
-    """Which of the call's amounts."""
-    whole: float
-    """What is spent is told as a share of this."""
-    alarm: float
-    """From how much on somebody has to look at it; infinity: never."""
-    whose: Any
-    """What stands for the account where it is told."""
-
-
-class Given(NamedTuple):
-    """How accounts stand that a call has settled with."""
-
-    fullest: tuple[Any, int] | None
-    """Whose account is fullest, as its mark says it, and what is spent of it."""
-    spent: Sequence[int] | None
-    """What is spent of each, where one of them has to be looked at."""
+# Plain tuples: they are taken apart for each limit of each call, and of named ones that takes four times as long.
+Draw = tuple[float, int, int, int]
+"""What a call takes of an account: the most that spent and reserved may come to, infinity where it is only counted;
+and what is taken per call, per token of input, and per token of output.
+"""
+Mark = tuple[int, float, float, Any]
+"""What a call spends of an account when it settles: which of its amounts; of what it is told as a share; from how much
+on somebody has to look, infinity for never; and what stands for the account where it is told.
+"""
 
 
 class Joint:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll.forks import call_in_child
-from tracetoll.ledgers.accounts import NEVER, Account, Found, Given, Held
+from tracetoll.ledgers.accounts import NEVER, Account, Found, Held
 from tracetoll.ledgers.protocol import Balance, Refused
 
 if TYPE_CHECKING:
@@ -145,11 +145,14 @@ class MemoryLedger:
         finally:
             lock.release()
 
-    def give(self, held: Held, marks: Sequence[Mark], amounts: Sequence[int]) -> Given | None:
-        """Settle what `take` has taken; return how the accounts stand then.
+    def give(
+        self, held: Held, marks: Sequence[Mark], amounts: Sequence[int]
+    ) -> tuple[tuple[Any, int] | None, Sequence[int] | None] | None:
+        """Settle what `take` has taken, with a mark for each account.
 
-        `marks` say which of the amounts is spent of each account. As `settle`, with less to do; None, and nothing
-        done, where the lease is over, or a period may be.
+        Return what stands for the account that is fullest, and what is spent of it; and what is spent of each, where
+        somebody has to look at one. As `settle`, with less to do; None, and nothing done, where the lease is over, or
+        a period may be.
         """
         ticks = self._ticks  # as above
         now = ticks()
@@ -179,7 +182,7 @@ class MemoryLedger:
                 if share > highest:
                     highest, fullest = share, (whose, spent)
             told = [account.spent for account in found.accounts] if alarmed else None
-            return _new_tuple(Given, (fullest, told))
+            return fullest, told
         finally:
             lock.release()
 

@@ -80,13 +80,12 @@ class Claims:
         place = kind.anywhere
         if place is None or call.scopes:
             place = kind.places.get(id(call.context))
-            # By identity: what blocks set stays the same in them.
-            if (
-                place is None
-                or place.context() is not call.context
-                or place.attribution is not call.attribution
-                or place.scopes is not call.scopes
-            ):
+            if place is not None:
+                alive = place.context
+                # By identity: what blocks set stays the same in them.
+                same = alive() is call.context and place.attribution is call.attribution
+                place = place if same and place.scopes is call.scopes else None
+            if place is None:
                 place = kind.remember(call, *self._find(call, kind))
         claim.place = place
         group = place.group

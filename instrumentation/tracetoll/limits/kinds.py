@@ -10,7 +10,7 @@ from weakref import ref
 
 from opentelemetry.trace import get_current_span
 
-from tracetoll.ledgers.accounts import NEVER, Draw, Joint, Mark
+from tracetoll.ledgers.accounts import NEVER, Joint
 from tracetoll.ledgers.protocol import Line
 from tracetoll.limits.rules import UNITS
 from tracetoll.reading import dig, path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from tracetoll.call import Call
+    from tracetoll.ledgers.accounts import Draw, Mark
     from tracetoll.ledgers.protocol import Rule
     from tracetoll.limits.estimate import Learned
     from tracetoll.limits.rules import Asked, Ruled
@@ -50,7 +51,7 @@ class Row(NamedTuple):
     def draw(self) -> Draw:
         """Return the same where the input is taken as it probably is, and the output as it is wanted or usual."""
         bound = NEVER if self.rule.bound is None else self.rule.bound
-        return Draw(bound, self.per_call, self.per_input, self.per_usual_output + self.per_output)
+        return bound, self.per_call, self.per_input, self.per_usual_output + self.per_output
 
 
 class Plan:
@@ -83,10 +84,10 @@ class Plan:
         """Whether a call that fits needs nothing else looked at."""
         self.draws = tuple(row.draw() for row in self.rows)
         """What calls take of each account, where they are simple."""
-        self.marks = tuple(
-            Mark(UNITS.index(ruled.unit), ruled.whole, ruled.first_alarm, ruled) for ruled in group.applied
+        self.marks: Sequence[Mark] = tuple(
+            (UNITS.index(ruled.unit), ruled.whole, ruled.first_alarm, ruled) for ruled in group.applied
         )
-        """What they spend of each, its limit, and the first of the thresholds."""
+        """What they spend of each when they settle."""
         self.own = tuple(
             (ruled.hard if ruled.unit != "context_window" else -1, self._row(ruled))
             for ruled in group.own

@@ -13,7 +13,7 @@ from tracetoll.limits.telling import account_text, moment
 from tracetoll.limits.windows import Rolling
 from tracetoll.safety import contained
 from tracetoll.signals import Standing
-from tracetoll.usage import Usage
+from tracetoll.usage import INPUT, OUTPUT, Usage
 from tracetoll_semconv import attributes as a
 from tracetoll_semconv import events
 
@@ -69,7 +69,8 @@ class Settling:
         usage, cost = ending.usage, ending.cost
         into = out = spent = None
         if usage is not None:
-            into, out = usage.input_tokens, usage.output_tokens
+            told = usage._counts  # noqa: SLF001  # properties are looked up anew each time
+            into, out = told.get(INPUT), told.get(OUTPUT)
             held, memory = claim.held, self._memory
             # As it was taken, without further ado; unless its lease or a period is over.
             if held is not None and memory is not None and ending.outcome == "done" and not usage.sides:
@@ -243,7 +244,7 @@ def _alarming(spent: Sequence[int], alarms: Sequence[tuple[int, int]]) -> bool:
 
 def _changes_of(claim: Claim, now: Sequence[int], amounts: Sequence[int]) -> Sequence[tuple[int, int]]:
     """Return what is spent of each account of a claim, and what was before, as `_look` takes it."""
-    return [(spent, spent - amounts[mark.unit]) for spent, mark in zip(now, claim.plan.marks, strict=True)]
+    return [(spent, spent - amounts[unit]) for spent, (unit, *_) in zip(now, claim.plan.marks, strict=True)]
 
 
 def _changes(balances: Iterable[Balance]) -> Sequence[tuple[int, int]]:
