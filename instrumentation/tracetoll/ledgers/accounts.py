@@ -126,7 +126,7 @@ class Held(Granted):
         return zip(self.found.accounts, self.found.starts, self.needs, strict=True)
 
 
-# Plain tuples: they are taken apart for each limit of each call, and of named ones that takes four times as long.
+# Plain tuples: they are taken apart for each limit of each call, and named ones take many times as long.
 Draw = tuple[float, int, int, int]
 """What a call takes of an account: the most that spent and reserved may come to, infinity where it is only counted;
 and what is taken per call, per token of input, and per token of output.

@@ -12,6 +12,7 @@ _TOOLS_ENVELOPE: Final = 512
 _MESSAGE: Final = len('{"role":"","content":""}')
 _SETTING: Final = len('"":') + 1 + 8
 """Bytes for a setting beside the conversation that is no text, beside its name; no prompt contains it."""
+_SETTINGS: Final = frozenset({int, float, bool, type(None)})
 _LONG_DATA: Final = 1024
 _MEDIA_KEYS: Final = frozenset(
     {"image_url", "file_data", "input_audio", "data", "image", "file_id", "file", "audio", "bytes"}
@@ -41,7 +42,7 @@ def size_of(body: object) -> Size:  # noqa: C901  # in pieces it takes half as l
                 media += 1
             else:
                 total += len(key) + (len(value) + 6 if value.isascii() else _bytes(value) + 4)
-        elif kind is int or kind is float or kind is bool or value is None:
+        elif kind in _SETTINGS:
             total += len(key) + _SETTING
         elif kind is list and value and type(value[0]) is dict:
             total += len(key) + 6 + len(value)
