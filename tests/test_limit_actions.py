@@ -10,6 +10,7 @@ import pickle
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anthropic
@@ -47,6 +48,7 @@ from opentelemetry.trace import StatusCode
 from surfaces import MESSAGES, OBSERVED, Case, both, cases, client, close, inside, read, run
 
 from tracetoll import Instrumentor, Limit, LimitExceeded, agent, attribution, limits, safety
+from tracetoll.limits import admission, claiming
 from tracetoll.local_provider import LocalProvider, Reply
 
 if TYPE_CHECKING:
@@ -279,7 +281,10 @@ def test_a_blown_trace_stays_blown_and_another_one_goes_on(
     assert [(2 * ANSWER, 0), (ANSWER, 0)] == list(accounts().values())
 
 
-def test_a_call_waits_for_running_ones_and_goes_through(provider: LocalProvider, instrument: Instrument) -> None:
+def test_a_call_waits_for_running_ones_and_goes_through(
+    provider: LocalProvider, instrument: Instrument, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "_POLL_S", 60.0)  # what settles wakes it, nothing else
     telemetry = instrument(limits=[Limit(100, "output_tokens")])
     arrived, go_on = threading.Event(), threading.Event()
 
@@ -289,7 +294,8 @@ def test_a_call_waits_for_running_ones_and_goes_through(provider: LocalProvider,
         return provider.built_in(received)
 
     provider.on("", held)
-    threads = [threading.Thread(target=chat, args=(provider,), kwargs={"max_tokens": 60}) for _ in range(2)]
+    call = partial(threading.Thread, target=chat, args=(provider,), kwargs={"max_tokens": 60}, daemon=True)
+    threads = [call() for _ in range(2)]
     threads[0].start()
     assert arrived.wait(5)
     threads[1].start()
@@ -297,12 +303,27 @@ def test_a_call_waits_for_running_ones_and_goes_through(provider: LocalProvider,
     while_waiting = len(provider.requests)
     go_on.set()
     for thread in threads:
-        thread.join()
+        thread.join(10)
 
     assert (1, 2) == (while_waiting, len(provider.requests))
     assert {PROCESS: (2 * ANSWER, 0)} == accounts()
     (event,) = events(telemetry, "tracetoll.budget.waited")
     assert ("none", 0.0) == (event["tracetoll.budget.action"], event["tracetoll.budget.consumed"])
+
+
+def test_every_eighth_answer_is_learned_from_where_a_model_is_known_well(
+    provider: LocalProvider, instrument: Instrument, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claiming, "_LEARNED_WELL", 2)
+    instrument(limits=[Limit(100_000, "tokens")])
+
+    for _ in range(3 + 4 * 8):
+        chat(provider)
+
+    engine = Instrumentor().engine
+    assert engine is not None
+    (learned,) = engine.admission.claims.learner._known.values()  # noqa: SLF001  # nobody can see it from outside
+    assert 3 + 4 == learned.output.seen
 
 
 async def until(holds: Callable[[], bool]) -> None:
