@@ -689,6 +689,20 @@ def test_the_latest_calls_are_known_again_however_much_they_tell(alone: Alone) -
     assert (127, 129, 61) == tokens(root)
 
 
+def test_a_call_that_two_emitters_tell_of_counts_once_however_usual_it_is_for_both(alone: Alone) -> None:
+    told = {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 7, "gen_ai.usage.output_tokens": 9}
+    for scope in ("one", "another"):
+        with trace.use_span(alone.span("before"), end_on_exit=True):
+            alone.provider.get_tracer(scope).start_span("chat", attributes=told).end()
+    root = alone.span("root")
+
+    spans = [alone.span("chat", root, scope=scope, attributes=told) for scope in ("one", "another")]
+    for span in (*reversed(spans), root):
+        span.end()
+
+    assert (7, 9, 1) == tokens(root)
+
+
 def test_calls_with_different_ids_are_two_whatever_their_numbers(alone: Alone) -> None:
     warm(alone)
     root = alone.span("root")
