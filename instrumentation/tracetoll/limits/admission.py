@@ -57,6 +57,7 @@ class Admission:
         self._room = WaitingRoom()
         self._settling = Settling(ledger, self._memory, self.claims, signals, self._room)
         self.settle = self._settling.settle
+        """See `Settling.settle`. Each call comes by here, and a method of our own would be one more to call."""
         self._collected = 0.0
         signals.watch(self.standings)
 
