@@ -327,13 +327,6 @@ class Part(NamedTuple):
     gives: bool
     """Whether the answer may be made shorter for its sake."""
     bound: int | None
-    usual: tuple[int, int] = (0, 0)
-    """What is taken for its output where it has no cap, and what each token of output comes to."""
-
-    def beyond(self, cap: int) -> int:
-        """Return by how much a cap that others have given the call is more than what is taken for its output."""
-        usual, per_output = self.usual
-        return max(0, per_output * cap - usual)
 
     def room(self, spent: int, reserved: int) -> int | None:
         """Return how much output there is room for; None: any."""
@@ -508,9 +501,9 @@ def _part(
         per_input = rates.highest_input if limit.strict else rates.input
         per_output = choices * (rates.highest_output if limit.strict else rates.output)
     fixed = per_input * into + (1 if limit.unit == "calls" else 0)
-    if capped or gives:
-        return Part(given, account, fixed, per_output, gives, given.bound)
-    return Part(given, account, fixed + per_output * usual, 0, gives, given.bound, (per_output * usual, per_output))
+    if not (capped or gives):
+        fixed, per_output = fixed + per_output * usual, 0
+    return Part(given, account, fixed, per_output, gives, given.bound)
 
 
 def _of_window(part: Part, window: int | None) -> Part:

@@ -481,11 +481,9 @@ class AdmissionMachine(RuleBasedStateMachine):
                 assert 1 == spent
             else:
                 assert spent >= 0
-                # Nothing was promised of a stream without a cap, nor of a limit that only tells. Where another limit
-                # has given it the cap, one that does not prove it has reserved what is usual, and knows the cap.
+                # Nothing was promised of a stream without a cap, nor of a limit that only tells.
                 longer = running.streamed and running.cap is None and not part.given.proves
-                beyond = part.beyond(running.cap) if running.streamed and running.cap is not None else 0
-                assert spent <= hold.amount + beyond or longer or part.bound is None
+                assert spent <= hold.amount or longer or part.bound is None
                 assert spent == hold.amount or not part.given.proves, "a strict limit takes the worst for granted"
             account.spent.append((self.clock.ticks, spent))
             account.over |= spent > (hold.amount if hold.counts(self.clock.ticks) else 0)
