@@ -28,7 +28,7 @@ from tracetoll.runs import running_agent
 from tracetoll.safety import contained, fault
 from tracetoll.signals import add_standing
 from tracetoll.targets import Target
-from tracetoll.writing import set_attributes
+from tracetoll.writing import are_plain, set_attributes
 from tracetoll_semconv import attributes as a
 
 if TYPE_CHECKING:
@@ -452,9 +452,10 @@ class Engine:
                 self._instruments.record(self._series(call), call, ending)
             recording = span.is_recording()
             if recording or self._usage_log.wanted or self._content.in_events:
+                plain = recording and are_plain(call.attributes)  # as everything is that is added to them
                 attributes = self._attributes(call, ending)
                 if recording:
-                    set_attributes(span, attributes)
+                    set_attributes(span, attributes, plain=plain)
                     if ending.error is not None:
                         span.set_status(StatusCode.ERROR, self._description(call, ending.error))
                 if self._usage_log.wanted:

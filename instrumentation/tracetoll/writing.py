@@ -10,19 +10,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PLAIN: Final = frozenset({str, int, float, bool})
+_PLAIN_OR_TUPLE: Final = _PLAIN | {tuple}
 _SDK: Final = "opentelemetry.sdk.trace"
 _SDK_SPANS: Final[set[type]] = set()
 """The SDK's classes of spans that were seen; its module may be in the middle of being imported when this one is."""
 
 
 def set_attributes(span: Any, told: Mapping[str, Any], *, plain: bool = False) -> None:
-    """Set attributes, whose names are text and not empty; `plain`: whose values are numbers, text and booleans.
+    """Set attributes, whose names are text and not empty; `plain`: whose values are known to be plain.
 
     The SDK looks at every value, for 0.5 to 1 µs each; what it would leave as it is goes in as it does it, under
     the span's lock, which whoever adds attributes has. All else is left to the span: values that are cut or changed,
     attributes that are too many, spans that are not the SDK's own.
     """
-    if (span.__class__ in _SDK_SPANS or _is_of_sdk(span)) and (plain or _are_plain(told)):
+    if (span.__class__ in _SDK_SPANS or _is_of_sdk(span)) and (plain or are_plain(told)):
         kept = span._attributes  # noqa: SLF001  # there is no public way
         if kept.__class__ is BoundedAttributes and kept.max_value_len is None:
             with span._lock:  # noqa: SLF001  # as above
@@ -40,11 +41,10 @@ def _is_of_sdk(span: Any) -> bool:
     return True
 
 
-def _are_plain(told: Mapping[str, Any]) -> bool:
-    for value in told.values():
-        kind = type(value)
-        if kind in _PLAIN:
-            continue
-        if kind is not tuple or any(type(one) is not str for one in value):
-            return False
-    return True
+def are_plain(told: Mapping[str, Any]) -> bool:
+    """Return whether the SDK would leave the values of attributes as they are."""
+    kinds = set(map(type, told.values()))
+    return kinds <= _PLAIN or (
+        kinds <= _PLAIN_OR_TUPLE
+        and all(type(one) is str for value in told.values() if type(value) is tuple for one in value)
+    )
