@@ -420,10 +420,10 @@ class Model:
         size = size_of({**request.body, "model": model})
         if model == request.model:
             assert size[0] >= request.most_input
-        usual = learned.estimate(size)[1] if request.api.caps else 0
+        usual = learned.usual_output if request.api.caps else 0
         # A request that is rerouted is measured as it was given.
         size = size_of(request.body)
-        likely, most = learned.estimate(size)[0], size[2]
+        likely, most = learned.input_of(size), size[2]
         found = self.engine.prices.rates(provider, model) if any(_priced(one.limit) for one, _ in chosen) else None
         rates = found.text if found is not None and found.units else None
         longest = next((16_384 for name in ("gpt-4o",) if model.startswith(name) and request.api.caps), None)

@@ -323,7 +323,7 @@ def test_every_eighth_answer_is_learned_from_where_a_model_is_known_well(
     engine = Instrumentor().engine
     assert engine is not None
     (learned,) = engine.admission.claims.learner._known.values()  # noqa: SLF001  # nobody can see it from outside
-    assert 3 + 4 == learned.output.seen
+    assert 3 + 4 == learned.outputs
 
 
 async def until(holds: Callable[[], bool]) -> None:

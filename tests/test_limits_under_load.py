@@ -338,7 +338,7 @@ def test_estimates_of_the_input_are_hardly_ever_too_low() -> None:
     for number in range(50_000):
         size = (chance.randint(300, 30_000), 0, 10**6)
         tokens = int(size[0] * chance.uniform(0.1, LARGEST_RATIO))
-        low += number > 60 and tokens > learned.estimate(size)[0]
+        low += number > 60 and tokens > learned.input_of(size)
         if number < 256 or number % 8 == 0:  # as limits learn
             learned.learn_input(size, tokens)
 

@@ -96,19 +96,18 @@ class Claims:
         self._measure(claim, group)
         return True
 
-    def _measure(self, claim: Claim, group: Group) -> None:  # noqa: C901  # in pieces it takes longer, on each call
+    def _measure(self, claim: Claim, group: Group) -> None:
         """Find out how much a call takes, from its request and from what is known of its kind."""
         call, kind, body, wants = claim.call, claim.kind, claim.body, group.wants
         fields = body if type(body) is dict else view(body)
         learned = kind.learned
         size = claim.size = size_of(fields)
-        into, claim.usual_output = learned.estimate(size)
+        into = learned.input_of(size)
         if kind.continues:
             claim.before = self._context_before(fields)
             into += claim.before
         claim.input = into
-        if not (kind.caps or learned.output.seen):
-            claim.usual_output = 0
+        claim.usual_output = learned.usual_output if kind.caps or learned.outputs else 0
         cap, claim.cap_field = None, kind.cap_field
         for name, path in kind.caps:
             value = fields.get(name) if path is None else dig(fields, path)
@@ -177,12 +176,12 @@ class Claims:
         if out is not None and claim.looked:
             learned.learn_stream(claim.text, 0 if claim.raw else claim.chunks, out)
         learned.answers += 1
-        if learned.answers & _SKIPPED and learned.output.seen > _LEARNED_WELL:
+        if learned.answers & _SKIPPED and learned.outputs > _LEARNED_WELL:
             return
         if all(get(claim.body, name) is None for name in _CONTINUES):
             learned.learn_input(claim.size, into)
         if out is not None:
-            learned.output.add(out / claim.choices)
+            learned.learn_output(out / claim.choices)
 
     def _keep_context(self, answer: str | None, tokens: int) -> None:
         """Remember how many tokens a conversation that the provider keeps has, for who continues it."""

@@ -7,6 +7,7 @@ they see: they rise at once, and sink slowly, because a limit holds as well as i
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,7 @@ _UNMEASURED: Final = 31
 """How many streams there are between those, a power of two less one."""
 _MEDIA_TOKENS: Final = 1600
 """For an image, a file or a sound, whose bytes tell nothing; a large image is 1,445 with OpenAI's first models."""
+_MIB_BITS: Final = 20
 _MODELS_KEPT: Final = 2048
 _MOST_NODES: Final = 1_000_000
 
@@ -56,13 +58,22 @@ class Edge:
 class Learned:
     """What has been learned of one model on one surface."""
 
-    __slots__ = ("_streams", "answers", "chunk", "nano_per_token", "output", "ratio", "text_ratio")
+    __slots__ = (
+        "_output", "_ratio", "_streams", "answers", "chunk", "nano_per_token", "outputs", "per_mib", "text_ratio",
+        "usual_output",
+    )  # fmt: skip
 
     def __init__(self) -> None:
-        self.ratio = Edge(_FIRST_RATIO)
+        self._ratio = Edge(_FIRST_RATIO)
         """Input tokens per byte of request."""
-        self.output = Edge(_FIRST_OUTPUT)
+        self.per_mib = _per_mib(self._ratio)
+        """The same per mebibyte, with a margin: whole numbers are multiplied and shifted faster."""
+        self._output = Edge(_FIRST_OUTPUT)
         """Output tokens of an answer."""
+        self.usual_output = int(_FIRST_OUTPUT * _MARGIN) + 1
+        """The same, with a margin."""
+        self.outputs = 0
+        """Of how many answers it is known how many they had."""
         self.text_ratio = Edge(_FIRST_TEXT_RATIO)
         """Output tokens per character of streamed text."""
         self.chunk = Edge(_FIRST_CHUNK)
@@ -73,13 +84,13 @@ class Learned:
         """How many answers there were."""
         self._streams = 0
 
-    def estimate(self, size: Size) -> tuple[int, int]:
-        """Return how many tokens a request of some size will probably have, and an answer without a cap."""
-        text, media, bound = size
-        by_text = text * self.ratio.top * _MARGIN
-        if by_text > bound:  # noqa: PLR1730  # min() takes five times as long
-            by_text = bound
-        return int(by_text) + 1 + media * _MEDIA_TOKENS, int(self.output.top * _MARGIN) + 1
+    def input_of(self, size: Size) -> int:
+        """Return how many tokens a request of some size will probably have."""
+        text, media, most = size
+        by_text = text * self.per_mib >> _MIB_BITS
+        if by_text > most:  # noqa: PLR1730  # min() takes five times as long
+            by_text = most
+        return by_text + 1 + media * _MEDIA_TOKENS
 
     def measures(self) -> bool:
         """Return whether to count the text of one more stream."""
@@ -92,7 +103,14 @@ class Learned:
         """Take what the provider counted for a request of some size."""
         text, media, _ = size
         if input_tokens is not None and not media and text:
-            self.ratio.add(input_tokens / text)
+            self._ratio.add(input_tokens / text)
+            self.per_mib = _per_mib(self._ratio)
+
+    def learn_output(self, output_tokens: float) -> None:
+        """Take how many output tokens an answer had."""
+        self._output.add(output_tokens)
+        self.outputs += 1
+        self.usual_output = int(self._output.top * _MARGIN) + 1
 
     def learn_cost(self, nano: int | None, tokens: int) -> None:
         """Take what a provider that states its costs asked for so many tokens."""
@@ -105,6 +123,10 @@ class Learned:
             self.text_ratio.add(output_tokens / characters)
         if events:
             self.chunk.add(output_tokens / events)
+
+
+def _per_mib(ratio: Edge) -> int:
+    return math.ceil(ratio.top * _MARGIN * (1 << _MIB_BITS))
 
 
 class Learner:
