@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,12 @@ from test_forks import in_child
 
 from tracetoll.ledgers.accounts import Joint
 from tracetoll.ledgers.memory import ACCOUNTS_KEPT, MemoryLedger
-from tracetoll.ledgers.protocol import Balance, Line, Output, Rule
+from tracetoll.ledgers.protocol import Balance, Granted, Line, Output, Rule
 from tracetoll.limits.windows import BUCKETS, Calendar, Rolling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracetoll.ledgers.accounts import Held
     from tracetoll.ledgers.protocol import Reservation
 
 PERIODS = (None, Calendar("day"), Rolling(3600.0))
@@ -50,36 +48,36 @@ class ShortWay:
     def __init__(self, clock: Clock) -> None:
         self.ledger = memory(clock)
         self.joints: dict[tuple[Line, ...], Joint] = {}
-        self.taken: dict[int | str, Held] = {}
+        self.taken: dict[int | str, Sequence[Line]] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.ledger, name)
 
     def reserve(self, lines: Sequence[Line], output: Output, lease_s: float) -> Reservation:
-        joint = self.joints.setdefault(
-            tuple(lines), Joint([line.rule for line in lines], [line.account for line in lines])
-        )
-        bounds = [math.inf if line.rule.bound is None else line.rule.bound for line in lines]
-        draws = [(bound, line.fixed, 0, line.rate) for bound, line in zip(bounds, lines, strict=True)]
-        held = self.ledger.take(joint, draws, 0, output.wanted, lease_s)
-        if held is None:
+        joint = self.joints.get(tuple(lines))
+        if joint is None:
+            marks = [(position, 1, 0, position) for position in range(len(lines))]
+            joint = Joint([line.rule for line in lines], [line.account for line in lines], marks)
+            self.joints[tuple(lines)] = joint
+        needs = [line.fixed + line.rate * output.wanted for line in lines]
+        taken = self.ledger.take(joint, needs, output.wanted, lease_s)
+        if taken is None:
             return self.ledger.reserve(lines, output, lease_s)
-        held.lines = lines  # for `extend`
-        self.taken[held.id] = held
-        return held
+        held = self.ledger._held  # noqa: SLF001  # as if it could be extended, to see that it is given back then
+        held[taken] = (*held[taken][:-1], lines)
+        self.taken[taken] = lines
+        return Granted(taken, output.wanted)
 
     def settle(self, reservation: int | str, amounts: Sequence[int]) -> Sequence[Balance]:
-        held = self.taken.get(reservation)
-        marks = [(unit, 1, 0, unit) for unit in range(len(amounts))]
-        given = self.ledger.give(held, marks, amounts) if held is not None else None
-        if held is None or given is None:
+        given = self.ledger.give(reservation, amounts)
+        if given is None:
             return self.ledger.settle(reservation, amounts)
         fullest, spent = given
         assert spent is not None
         assert fullest is None or fullest[1] == max(spent)
         return [
             Balance(line.account, now, self.ledger.balance(line).reserved, now - amount)
-            for line, now, amount in zip(held.lines, spent, amounts, strict=True)
+            for line, now, amount in zip(self.taken[reservation], spent, amounts, strict=True)
         ]
 
 

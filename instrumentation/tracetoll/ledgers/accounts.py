@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from tracetoll.ledgers.protocol import Granted
 from tracetoll.limits.windows import BUCKETS, Rolling
 
 if TYPE_CHECKING:
@@ -89,47 +88,10 @@ class Account:
         self.ends = buckets[0][0] if buckets else NEVER
 
 
-class Found:
-    """Accounts of a call, as they were found."""
-
-    __slots__ = ("accounts", "era", "starts", "until")
-
-    def __init__(
-        self, accounts: Sequence[Account], starts: Sequence[float], era: object = None, until: float = 0.0
-    ) -> None:
-        self.accounts = accounts
-        self.starts = starts
-        """When the period of each started; a reservation is not given back to another one."""
-        self.era = era
-        """Of which of the ledger's eras they are; in another one they may be others, or in another period."""
-        self.until = until
-        """When the first of their calendar periods ends, by the wall clock."""
-
-
-class Held(Granted):
-    """A reservation that runs."""
-
-    __slots__ = ("expires", "found", "lines", "needs")
-
-    def __init__(self, made: int, output: int, found: Found, needs: list[int], expires: float) -> None:
-        self.id = made
-        self.output = output
-        self.found = found
-        self.needs = needs
-        """What is reserved on each account."""
-        self.expires = expires
-        self.lines: Sequence[Line] = ()
-        """What it was made of; empty where the reservation will not grow."""
-
-    def parts(self) -> Iterable[tuple[Account, float, int]]:
-        """Return each account, the start of its period, and what is reserved on it."""
-        return zip(self.found.accounts, self.found.starts, self.needs, strict=True)
-
-
 # Plain tuples: they are taken apart for each limit of each call, and named ones take many times as long.
-Draw = tuple[float, int, int, int]
-"""What a call takes of an account: the most that spent and reserved may come to, infinity where it is only counted;
-and what is taken per call, per token of input, and per token of output.
+Draw = tuple[Account, int, float]
+"""What a reservation takes from: an account; which of the amounts that it takes is this one's; the most that spent and
+reserved may come to, infinity where it is only counted.
 """
 Mark = tuple[int, float, float, Any]
 """What a call spends of an account when it settles: which of its amounts; of what it is told as a share; from how much
@@ -137,12 +99,44 @@ on somebody has to look, infinity for never; and what stands for the account whe
 """
 
 
+class Found:
+    """Accounts of a call, as they were found."""
+
+    __slots__ = ("draws", "era", "marked", "starts", "until")
+
+    def __init__(self, draws: Sequence[Draw], starts: Sequence[float]) -> None:
+        self.draws = draws
+        self.starts = starts
+        """When the period of each account started; a reservation is not given back to another one."""
+        self.marked: Sequence[tuple[Account, int, float, float, Any]] = ()
+        """Each account with its mark."""
+        self.era: object = None
+        """Of which of the ledger's eras they are; in another one they may be others, or in another period."""
+        self.until = 0.0
+        """When the first of their calendar periods ends, by the wall clock."""
+
+
+Held = tuple[int, int, Found, "Sequence[int]", float, "Sequence[Line]"]
+"""A reservation that runs: its id; for how much output it is; its accounts; the amounts that it takes, as draws choose
+from them; when its lease ends, by the monotonic clock; and the lines that it was made of, where it may grow. A plain
+tuple, as above: to make an object takes ten times as long.
+"""
+
+
+def parts(held: Held) -> Iterable[tuple[Account, float, int]]:
+    """Return each account of a reservation, the start of its period, and what is reserved on it."""
+    _, _, found, amounts, _, _ = held
+    for (account, position, _), started in zip(found.draws, found.starts, strict=True):
+        yield account, started, amounts[position]
+
+
 class Joint:
     """Accounts that calls take from together, one call after the other; found once."""
 
-    __slots__ = ("found", "keys", "rules")
+    __slots__ = ("found", "keys", "marks", "rules")
 
-    def __init__(self, rules: Sequence[Rule], keys: Sequence[str]) -> None:
+    def __init__(self, rules: Sequence[Rule], keys: Sequence[str], marks: Sequence[Mark]) -> None:
         self.rules = rules
         self.keys = keys
+        self.marks = marks
         self.found = Found((), ())

@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll.forks import call_in_child
-from tracetoll.ledgers.accounts import NEVER, Account, Found, Held
-from tracetoll.ledgers.protocol import Balance, Refused
+from tracetoll.ledgers.accounts import NEVER, Account, Found, parts
+from tracetoll.ledgers.lock import Lock
+from tracetoll.ledgers.protocol import Balance, Granted, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from tracetoll.ledgers.accounts import Draw, Joint, Mark
-    from tracetoll.ledgers.protocol import Granted, Line, Output, Reservation, Rule
+    from tracetoll.ledgers.accounts import Draw, Held, Joint
+    from tracetoll.ledgers.protocol import Line, Output, Reservation, Rule
     from tracetoll.limits.windows import Calendar, Period
 
 ACCOUNTS_KEPT: Final = 50_000
 """How many accounts are kept at least, and half of how many at most, of limits with no end of subjects."""
 _LATE_KEPT: Final = 10_000
-_TRIES: Final = 200
 _new_tuple: Final = tuple.__new__
-
-
-def _contend(lock: threading.Lock) -> None:
-    """Acquire a lock that somebody holds.
-
-    Whoever blocks on a lock owns it before it gets the interpreter's lock, so that from the first collision on
-    every operation of many threads would cost two switches between them: 40 µs rather than 15 with 64 threads.
-    """
-    for _ in range(_TRIES):
-        time.sleep(0)
-        if lock.acquire(blocking=False):
-            return
-    lock.acquire()
 
 
 class MemoryLedger:
@@ -49,12 +34,12 @@ class MemoryLedger:
     def __init__(self, wall: Callable[[], float] = time.time, ticks: Callable[[], float] = time.monotonic) -> None:
         self._wall = wall
         self._ticks = ticks
-        self._ids = count(1)
+        self._made = 0
         self._start_over()
         call_in_child(self, MemoryLedger._after_fork)
 
     def _start_over(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._latest = 0.0
         self._era = object()
         """Replaced whenever a key may come to mean another account, or an account's period was another one."""
@@ -83,12 +68,15 @@ class MemoryLedger:
         """Take every line, or none."""
         now, wall = self._ticks(), self._wall()
         wanted = output.wanted
-        accounts: list[Account] = []
+        draws: list[Draw] = []
         starts: list[float] = []
         needs: list[int] = []
         lock = self._lock
-        if not lock.acquire(False):  # noqa: FBT003  # a lock's own; by name takes twice as long
-            _contend(lock)
+        token = lock.token
+        try:
+            token.pop()
+        except IndexError:
+            lock.wait()
         try:
             if now >= self._next_expiry:
                 self._expire(now)
@@ -104,70 +92,77 @@ class MemoryLedger:
                 bound = rule.bound
                 if bound is not None and account.spent + account.reserved + need > bound:
                     return self._squeeze(lines, output, lease_s, now)
-                accounts.append(account)
+                draws.append((account, len(needs), NEVER))
                 starts.append(account.started)
                 needs.append(need)
-            return self._held_now(lines, Found(accounts, starts), needs, wanted, now + lease_s)
+            return self._held_now(lines, Found(draws, starts), needs, wanted, now + lease_s)
         finally:
-            lock.release()
+            token.append(None)
 
-    def take(self, joint: Joint, draws: Sequence[Draw], into: int, output: int, lease_s: float) -> Held | None:
-        """Take what a call draws of each account; None, and nothing taken, where it does not simply fit.
+    def take(self, joint: Joint, amounts: Sequence[int], output: int, lease_s: float) -> int | None:
+        """Take these amounts of accounts, as their marks choose from them, and return the reservation.
 
-        As `reserve`, which says what to do then, with less to do. The reservation cannot be extended.
+        None, and nothing taken, where they do not simply fit. As `reserve`, which says what to do then, with less to
+        do. The reservation cannot be extended.
         """
         ticks, wall = self._ticks, self._wall  # a method of an instance's own is looked up anew with each call
         now = ticks()
-        needs: list[int] = []
         lock = self._lock
-        if not lock.acquire(False):  # noqa: FBT003  # a lock's own; by name takes twice as long
-            _contend(lock)
+        token = lock.token
+        try:
+            token.pop()
+        except IndexError:
+            lock.wait()
         try:
             found = joint.found
             if found.era is not self._era or wall() >= found.until:
                 found = joint.found = self._find(joint, now)
             # What has left a rolling window may still be counted here: less fits then, not more.
-            for account, (bound, per_call, per_input, per_output) in zip(found.accounts, draws):  # noqa: B905
-                need = per_call + per_input * into + per_output * output
-                reserved = account.reserved + need
+            for account, unit, bound in found.draws:
+                reserved = account.reserved + amounts[unit]
                 if account.spent + reserved > bound:
-                    for taken, amount in zip(found.accounts, needs):  # noqa: B905  # those before this one
-                        taken.reserved -= amount
-                    return None
+                    for taken, one, _ in found.draws:
+                        if taken is account:
+                            return None
+                        taken.reserved -= amounts[one]
                 account.reserved = reserved
-                needs.append(need)
-            made = next(self._ids)
+            made = self._made = self._made + 1
             expires = now + lease_s
-            held = self._held[made] = Held(made, output, found, needs, expires)
+            self._held[made] = (made, output, found, amounts, expires, ())
             if expires < self._next_expiry:  # noqa: PLR1730  # min() takes five times as long
                 self._next_expiry = expires
-            return held
+            return made
         finally:
-            lock.release()
+            token.append(None)
 
     def give(
-        self, held: Held, marks: Sequence[Mark], amounts: Sequence[int]
+        self, reservation: int | str, amounts: Sequence[int]
     ) -> tuple[tuple[Any, int] | None, Sequence[int] | None] | None:
-        """Settle what `take` has taken, with a mark for each account.
+        """Settle what `take` has taken: spend these amounts, as the accounts' marks choose from them.
 
         Return what stands for the account that is fullest, and what is spent of it; and what is spent of each, where
-        somebody has to look at one. As `settle`, with less to do; None, and nothing done, where the lease is over, or
-        a period may be.
+        somebody has to look at one. As `settle`, with less to do; None, and nothing done, where it was taken otherwise,
+        the lease is over, or a period may be.
         """
         ticks = self._ticks  # as above
         now = ticks()
         lock = self._lock
-        if not lock.acquire(False):  # noqa: FBT003  # a lock's own; by name takes twice as long
-            _contend(lock)
+        token = lock.token
         try:
-            found = held.found
-            if found.era is not self._era or self._held.pop(held.id, None) is None:  # type: ignore[arg-type]  # as below
+            token.pop()
+        except IndexError:
+            lock.wait()
+        try:
+            held = self._held.pop(reservation, None)  # type: ignore[arg-type]  # ids are as we gave them
+            if held is None or held[2].era is not self._era:
+                self._put_back(held)
                 return None
+            _, _, found, taken, _, _ = held
             highest, fullest, alarmed = -1.0, None, False
-            for account, reserved, (unit, whole, alarm, whose) in zip(found.accounts, held.needs, marks):  # noqa: B905
+            for account, unit, whole, alarm, whose in found.marked:
                 buckets = account.buckets
                 amount = amounts[unit]
-                account.reserved -= reserved
+                account.reserved -= taken[unit]
                 if buckets is not None:
                     if account.ends <= now:
                         account.roll(now)
@@ -181,20 +176,23 @@ class MemoryLedger:
                 share = spent / whole
                 if share > highest:
                     highest, fullest = share, (whose, spent)
-            told = [account.spent for account in found.accounts] if alarmed else None
+            told = [account.spent for account, _, _ in found.draws] if alarmed else None
             return fullest, told
         finally:
-            lock.release()
+            token.append(None)
 
     def extend(self, reservation: int | str, output: int) -> bool:
         """Take more, for `output` tokens of output in all; False, and nothing taken, if that does not fit."""
         with self._lock:
             now = self._now()
             held = self._held.get(reservation)  # type: ignore[arg-type]  # ids are as we gave them
-            if held is None or not held.lines:
+            if held is None:
                 return False
-            more = output - held.output
-            for line, (account, started, _) in zip(held.lines, held.parts(), strict=True):
+            made, before, found, needs, expires, lines = held
+            if not lines:
+                return False
+            more = output - before
+            for line, (account, started, _) in zip(lines, parts(held), strict=True):
                 bound = line.rule.bound
                 if bound is None or not line.rate:
                     continue
@@ -203,30 +201,33 @@ class MemoryLedger:
                     continue
                 if account.spent + account.reserved + line.rate * more > bound:
                     return False
-            for position, line in enumerate(held.lines):
-                account, started = held.found.accounts[position], held.found.starts[position]
-                held.needs[position] += line.rate * more
+            for line, (account, started, _) in zip(lines, parts(held), strict=True):
                 if account.started == started:
                     account.reserved += line.rate * more
-            held.output = output
+            needs = [need + line.rate * more for need, line in zip(needs, lines, strict=True)]
+            self._held[made] = (made, output, found, needs, expires, lines)
             return True
 
     def renew(self, reservation: int | str, lease_s: float) -> None:
         """Let a reservation live on for `lease_s` seconds from now."""
         with self._lock:
-            now = self._now()
+            expires = self._now() + lease_s
             held = self._held.get(reservation)  # type: ignore[arg-type]  # ids are as we gave them
             if held is not None:
-                held.expires = now + lease_s
-                self._next_expiry = min(self._next_expiry, held.expires)
+                made, output, found, needs, _, lines = held
+                self._held[made] = (made, output, found, needs, expires, lines)
+                self._next_expiry = min(self._next_expiry, expires)
 
     def settle(self, reservation: int | str, amounts: Sequence[int]) -> Sequence[Balance]:
         """Give back what was reserved and spend `amounts`, one per line; nothing the second time."""
         now = self._ticks()
         balances: list[Balance] = []
         lock = self._lock
-        if not lock.acquire(False):  # noqa: FBT003  # a lock's own; by name takes twice as long
-            _contend(lock)
+        token = lock.token
+        try:
+            token.pop()
+        except IndexError:
+            lock.wait()
         try:
             held = self._held.pop(reservation, None)  # type: ignore[arg-type]  # ids are as we gave them
             returned = held is not None
@@ -234,7 +235,7 @@ class MemoryLedger:
                 held = self._late.pop(reservation, None)  # type: ignore[arg-type]  # ids are as we gave them
                 if held is None:
                     return ()
-            for (account, started, reserved), amount in zip(held.parts(), amounts, strict=True):
+            for (account, started, reserved), amount in zip(parts(held), amounts, strict=True):
                 buckets = account.buckets
                 if buckets is not None and account.ends <= now:
                     account.roll(now)
@@ -250,7 +251,7 @@ class MemoryLedger:
                 balances.append(_new_tuple(Balance, (account.key, spent, account.reserved, before, None)))
             return balances
         finally:
-            lock.release()
+            token.append(None)
 
     def charge(self, lines: Sequence[Line], amounts: Sequence[int], ago_s: float | None = None) -> Sequence[Balance]:
         """Spend without having reserved: what is only learned of afterwards.
@@ -311,13 +312,17 @@ class MemoryLedger:
         return now
 
     def _held_now(self, lines: Sequence[Line], found: Found, needs: list[int], output: int, expires: float) -> Granted:
-        for account, need in zip(found.accounts, needs, strict=True):
-            account.reserved += need
-        made = next(self._ids)
-        held = self._held[made] = Held(made, output, found, needs, expires)
-        held.lines = lines
+        for account, position, _ in found.draws:
+            account.reserved += needs[position]
+        made = self._made = self._made + 1
+        self._held[made] = (made, output, found, needs, expires, lines)
         self._next_expiry = min(self._next_expiry, expires)
-        return held
+        return Granted(made, output)
+
+    def _put_back(self, held: Held | None) -> None:
+        """Hold again what was not to be settled here."""
+        if held is not None:
+            self._held[held[0]] = held
 
     def _squeeze(self, lines: Sequence[Line], output: Output, lease_s: float, now: float) -> Reservation:
         """Find out whether less output fits, or whether everything may fit later."""
@@ -341,7 +346,8 @@ class MemoryLedger:
                 if account.spent + need > line.rule.bound:
                     hopeless.append((line, account, need))
         if not blocking:
-            found = Found(accounts, [account.started for account in accounts])
+            draws = [(account, position, NEVER) for position, account in enumerate(accounts)]
+            found = Found(draws, [account.started for account in accounts])
             needs = [line.fixed + line.rate * chosen for line in lines]
             return self._held_now(lines, found, needs, chosen, now + lease_s)
         return self._refuse(blocking, hopeless, now)
@@ -422,8 +428,17 @@ class MemoryLedger:
         while era is not self._era:  # finding one may begin a new era
             era = self._era
             accounts = [self._account(rule, key, now) for rule, key in zip(joint.rules, joint.keys, strict=True)]
-        until = min((account.ends for account in accounts if account.buckets is None), default=NEVER)
-        return Found(accounts, [account.started for account in accounts], era, until)
+        found = Found(
+            [
+                (account, unit, NEVER if account.rule.bound is None else account.rule.bound)
+                for account, (unit, *_) in zip(accounts, joint.marks, strict=True)
+            ],
+            [account.started for account in accounts],
+        )
+        found.marked = [(account, *mark) for account, mark in zip(accounts, joint.marks, strict=True)]
+        found.era = era
+        found.until = min((account.ends for account in accounts if account.buckets is None), default=NEVER)
+        return found
 
     def _wall_now(self) -> float:
         self._latest = max(self._latest, self._wall())
@@ -439,16 +454,16 @@ class MemoryLedger:
     def _expire(self, now: float) -> None:
         """Give back what was reserved by calls that were never heard of again."""
         for made, held in list(self._held.items()):
-            if held.expires > now:
+            if held[4] > now:
                 continue
             del self._held[made]
             self._late[made] = held  # should it settle after all, what it spent is spent
-            for account, started, reserved in held.parts():
+            for account, started, reserved in parts(held):
                 if account.started == started:
                     account.reserved -= reserved
         while len(self._late) > _LATE_KEPT:
             del self._late[next(iter(self._late))]
-        self._next_expiry = min((held.expires for held in self._held.values()), default=NEVER)
+        self._next_expiry = min((expires for *_, expires, _ in self._held.values()), default=NEVER)
 
     def _turn(self, now: float) -> None:
         """Start a new generation, and forget what the last one did not use, where it may be forgotten."""
@@ -456,7 +471,7 @@ class MemoryLedger:
         wall = self._wall_now()
         left, self._old, self._young = self._old, self._young, {}
         running = (*self._held.values(), *self._late.values())
-        in_use = {id(account) for held in running for account in held.found.accounts}
+        in_use = {id(account) for _, _, found, *_ in running for account, _, _ in found.draws}
         for key, account in left.items():
             if account.buckets is not None:
                 account.roll(now)

@@ -81,11 +81,15 @@ class Admission:
             return None
         call.claim = claim
         plan, memory = claim.plan, self._memory
-        if plan.simple and plan.draws and claim.fits and memory is not None and not self._room.queues:
-            output = claim.usual_output if claim.cap is None else claim.cap
-            held = memory.take(claim.place.joint, plan.draws, claim.input, output, LEASE_S)
-            if held is not None:
-                claim.held, claim.reservation, claim.granted_output = held, held.id, output
+        if plan.simple and claim.fits and memory is not None and not self._room.queues:
+            into, cap = claim.input, claim.cap
+            output = claim.usual_output if cap is None else cap
+            out = output * claim.choices
+            usd = plan.per_call + plan.per_input * into + plan.per_output * out
+            # By unit, as `rules.amounts`, which is a call.
+            taken = memory.take(claim.place.joint, (into + out, into, out, usd, 1, into + out), output, LEASE_S)
+            if taken is not None:
+                claim.reservation, claim.granted_output = taken, output
                 return claim
         self._ask(claim)
         return claim

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tracetoll.call import Call
-    from tracetoll.ledgers.accounts import Held
     from tracetoll.ledgers.protocol import Line
     from tracetoll.limits.kinds import Kind, Place, Plan, Wants
     from tracetoll.limits.rules import Ruled
@@ -45,7 +44,7 @@ class Claim:
 
     __slots__ = (
         "_lines", "_output", "applied", "before", "body", "call", "cap", "cap_field", "changes", "characters",
-        "choices", "chunks", "fits", "fullest", "granted_output", "held", "input", "kind", "later", "look_at", "looked",
+        "choices", "chunks", "fits", "fullest", "granted_output", "input", "kind", "later", "look_at", "looked",
         "measured", "own", "place", "plan", "raw", "renewed", "rerouted_from", "reservation", "settled", "size",
         "tightest", "usual_output", "waited_s", "waiting", "watching", "window",
     )  # fmt: skip
@@ -84,8 +83,6 @@ class Claim:
         self.later: Sequence[Event] = ()
         """Events to tell as soon as the call has a span."""
         self.reservation: int | str | None = None
-        self.held: Held | None = None
-        """The reservation, where it was taken of a ledger in memory without further ado."""
         self.granted_output = 0
         self.waiting = False
         """Whether the call has to wait for room."""

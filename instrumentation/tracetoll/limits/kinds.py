@@ -10,7 +10,7 @@ from weakref import ref
 
 from opentelemetry.trace import get_current_span
 
-from tracetoll.ledgers.accounts import NEVER, Joint
+from tracetoll.ledgers.accounts import Joint
 from tracetoll.ledgers.protocol import Line
 from tracetoll.limits.rules import UNITS
 from tracetoll.reading import dig, path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from tracetoll.call import Call
-    from tracetoll.ledgers.accounts import Draw, Mark
+    from tracetoll.ledgers.accounts import Mark
     from tracetoll.ledgers.protocol import Rule
     from tracetoll.limits.estimate import Learned
     from tracetoll.limits.rules import Asked, Ruled
@@ -48,11 +48,6 @@ class Row(NamedTuple):
     per_output: int
     elastic: bool
 
-    def draw(self) -> Draw:
-        """Return the same where the input is taken as it probably is, and the output as it is wanted or usual."""
-        bound = NEVER if self.rule.bound is None else self.rule.bound
-        return bound, self.per_call, self.per_input, self.per_usual_output + self.per_output
-
 
 class Plan:
     """The rows of some limits, for calls that ask alike."""
@@ -61,10 +56,11 @@ class Plan:
         "asked",
         "base",
         "choices",
-        "draws",
-        "marks",
         "own",
         "own_alarms",
+        "per_call",
+        "per_input",
+        "per_output",
         "rates",
         "rows",
         "simple",
@@ -78,16 +74,16 @@ class Plan:
         self.asked = asked
         self.choices = choices
         self.rows = tuple(self._row(ruled) for ruled in group.applied)
-        self.simple = not (group.wants.caps or group.wants.cuts or group.wants.special) and all(
-            ruled.whole and not ruled.strict for ruled in group.applied
+        self.simple = (
+            bool(group.applied)
+            and not (group.wants.caps or group.wants.cuts or group.wants.special)
+            and all(ruled.whole and not ruled.strict for ruled in group.applied)
         )
         """Whether a call that fits needs nothing else looked at."""
-        self.draws = tuple(row.draw() for row in self.rows)
-        """What calls take of each account, where they are simple."""
-        self.marks: Sequence[Mark] = tuple(
-            (UNITS.index(ruled.unit), ruled.whole, ruled.first_alarm, ruled) for ruled in group.applied
+        self.per_call, self.per_input, self.per_output = (
+            (self.rates.per_call, self.rates.input, self.rates.output) if self.rates is not None else (0, 0, 0)
         )
-        """What they spend of each when they settle."""
+        """What simple calls take of limits in dollars, in nano-dollars: each, and per token."""
         self.own = tuple(
             (ruled.hard if ruled.unit != "context_window" else -1, self._row(ruled))
             for ruled in group.own
@@ -117,7 +113,7 @@ class Plan:
 class Group:
     """Limits that apply together, and what follows from it."""
 
-    __slots__ = ("applied", "own", "plans", "wants")
+    __slots__ = ("applied", "marks", "own", "plans", "wants")
 
     def __init__(self, applied: Sequence[Ruled], own: Sequence[Ruled]) -> None:
         self.applied = applied
@@ -125,6 +121,10 @@ class Group:
         self.own = own
         """Those about the call alone."""
         self.wants = wants_of((*own, *applied))
+        self.marks: Sequence[Mark] = tuple(
+            (UNITS.index(ruled.unit), ruled.whole, ruled.first_alarm, ruled) for ruled in applied
+        )
+        """What calls take and spend of each account."""
         self.plans: dict[int, Plan] = {}
 
     def plan(self, key: int, asked: Asked, choices: int, base: TextRates | None, *, long: bool) -> Plan:
@@ -240,7 +240,7 @@ class Place:
         self.group = group
         self.accounts = accounts
         """Those of the limits that have accounts, in their order."""
-        self.joint = Joint([ruled.rule for ruled in group.applied], accounts)
+        self.joint = Joint([ruled.rule for ruled in group.applied], accounts, group.marks)
 
 
 def _forget(places: dict[int, Place], context: int, _: object) -> None:

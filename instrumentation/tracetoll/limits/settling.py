@@ -71,11 +71,11 @@ class Settling:
         if usage is not None:
             told = usage._counts  # noqa: SLF001  # properties are looked up anew each time
             into, out = told.get(INPUT), told.get(OUTPUT)
-            held, memory = claim.held, self._memory
+            reservation, memory = claim.reservation, self._memory
             # As it was taken, without further ado; unless its lease or a period is over.
-            if held is not None and memory is not None and ending.outcome == "done" and not usage.sides:
+            if reservation is not None and memory is not None and ending.outcome == "done" and not usage.sides:
                 spent = rules.amounts(into or 0, out or 0, (cost.amount or 0) if cost is not None else 0)
-                given = memory.give(held, claim.plan.marks, spent)
+                given = memory.give(reservation, spent)
                 if given is not None:
                     claim.reservation = None
                     claim.fullest, now = given
@@ -244,7 +244,7 @@ def _alarming(spent: Sequence[int], alarms: Sequence[tuple[int, int]]) -> bool:
 
 def _changes_of(claim: Claim, now: Sequence[int], amounts: Sequence[int]) -> Sequence[tuple[int, int]]:
     """Return what is spent of each account of a claim, and what was before, as `_look` takes it."""
-    return [(spent, spent - amounts[unit]) for spent, (unit, *_) in zip(now, claim.plan.marks, strict=True)]
+    return [(spent, spent - amounts[unit]) for spent, (unit, *_) in zip(now, claim.place.group.marks, strict=True)]
 
 
 def _changes(balances: Iterable[Balance]) -> Sequence[tuple[int, int]]:
