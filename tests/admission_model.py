@@ -327,6 +327,8 @@ class Part(NamedTuple):
     gives: bool
     """Whether the answer may be made shorter for its sake."""
     bound: int | None
+    by_itself: tuple[int, int]
+    """Its fixed part and its rate if no other limit had the answer capped."""
 
     def room(self, spent: int, reserved: int) -> int | None:
         """Return how much output there is room for; None: any."""
@@ -430,13 +432,13 @@ class Model:
         caps = bool(request.api.caps) and any(one.clamps or one.proves for one, _ in chosen)
         wanted = request.cap if request.cap is not None else (longest or UNKNOWN_LONGEST) if caps else usual
         least = request.least if any(one.clamps or one.proves for one, _ in chosen) else LEAST
+        to_cap = caps and request.cap is None
         parts = [
-            _part(one, account, request, (most if one.limit.strict else likely, usual), rates)
+            _part(one, account, request, (most if one.limit.strict else likely, usual), rates, to_cap=to_cap)
             for one, account in chosen
         ]
         window = found.context_window if found is not None else None
         parts = [part if part.given.limit.unit != "context_window" else _of_window(part, window) for part in parts]
-        sent_with_cap = any(part.gives for part in parts)
         unpriced = [one for one, _ in chosen if one.limit.unit == "usd" and one.limit.unpriced == "block"]
         return Ask(
             model,
@@ -444,7 +446,7 @@ class Model:
             wanted,
             min(least, wanted),
             longest,
-            sent_with_cap and request.cap is None,
+            to_cap,
             [one for one in unpriced if not one.limit.shadow] if rates is None else [],
         )
 
@@ -489,21 +491,28 @@ def _subject(limit: Limit, block: Block | None, place: Place, told: Mapping[str,
 
 
 def _part(
-    given: Given, account: Account | None, request: Request, tokens: tuple[int, int], rates: TextRates | None
+    given: Given,
+    account: Account | None,
+    request: Request,
+    tokens: tuple[int, int],
+    rates: TextRates | None,
+    *,
+    to_cap: bool,
 ) -> Part:
     into, usual = tokens
     limit, choices = given.limit, request.choices
     capped = request.cap is not None
-    gives = bool(request.api.caps) and (given.clamps or (given.proves and not capped))
+    gives_by_itself = bool(request.api.caps) and (given.clamps or (given.proves and not capped))
     per_input = 1 if limit.unit in {"tokens", "input_tokens", "context_window"} else 0
     per_output = choices if limit.unit in {"tokens", "output_tokens", "context_window"} else 0
     if limit.unit == "usd" and rates is not None:
         per_input = rates.highest_input if limit.strict else rates.input
         per_output = choices * (rates.highest_output if limit.strict else rates.output)
     fixed = per_input * into + (1 if limit.unit == "calls" else 0)
-    if not (capped or gives):
-        fixed, per_output = fixed + per_output * usual, 0
-    return Part(given, account, fixed, per_output, gives, given.bound)
+    by_itself = (fixed, per_output) if capped or gives_by_itself else (fixed + per_output * usual, 0)
+    if not to_cap:
+        fixed, per_output = by_itself
+    return Part(given, account, fixed, per_output, gives_by_itself or to_cap, given.bound, by_itself)
 
 
 def _of_window(part: Part, window: int | None) -> Part:

@@ -204,6 +204,18 @@ class LedgerSuite:
         assert found.may_fit
         assert 15 == granted(ledger.reserve([line], Output(80, 20, 5), LEASE_S)).output
 
+    def test_less_than_enough_is_refused_while_a_period_may_be_waited_for(self, clock: Clock, ledger: Ledger) -> None:
+        line = one(Rule("a", 100, Rolling(60.0), waits=True), 0, 1, elastic=True)
+        ledger.charge([line], [90])
+
+        found = refused(ledger.reserve([line], Output(80, 20, 5), LEASE_S))
+
+        assert (True, 20) == (found.may_fit, found.wanted)
+        assert found.retry_s is not None
+        assert 10 == granted(ledger.reserve([line], Output(80, 5, 5), LEASE_S)).output
+        clock.advance(found.retry_s)
+        assert 80 == granted(ledger.reserve([line], Output(80, 20, 5), LEASE_S)).output
+
     def test_less_than_the_least_is_never_granted(self, ledger: Ledger) -> None:
         line = one(Rule("a", 100), 96, 1, elastic=True)
 
@@ -667,16 +679,23 @@ def output_to_grant(rooms: Sequence[Room], output: Output) -> int | None:
     elastic = [room for room in rooms if room.gives_less]
     offers = range(output.wanted, output.least - 1, -1)
     most = next((tokens for tokens in offers if all(room.fits(tokens) for room in elastic)), None)
-    alone = with_settled(elastic, lambda _: 0)
+    alone = with_settled(elastic, lambda _: 0, moved_on=True)
     ever = next((tokens for tokens in offers if all(room.fits(tokens) for room in alone)), None)
     if most is None or ever is None or most < min(output.enough, ever):
         return None
     return most if all(room.fits(most) for room in rooms) else None
 
 
-def with_settled(rooms: Sequence[Room], share: Callable[[Room], int]) -> list[Room]:
-    """Return the rooms after every running call has settled, at `share(room)` of what it held there."""
-    return [Room(room.line, Balance(room.line.account, room.spent + share(room), 0)) for room in rooms]
+def with_settled(rooms: Sequence[Room], share: Callable[[Room], int], *, moved_on: bool = False) -> list[Room]:
+    """Return the rooms after every running call has settled, at `share(room)` of what it held there.
+
+    `moved_on`: and after the period of those that wait for it has.
+    """
+    return [
+        Room(room.line, Balance(room.line.account, spent + share(room), 0))
+        for room in rooms
+        for spent in [0 if moved_on and room.line.rule.waits else room.spent]
+    ]
 
 
 # --- the machine ---------------------------------------------------------------------------------

@@ -251,7 +251,8 @@ class AdmissionMachine(RuleBasedStateMachine):
         for part in ask.parts:
             share = part.given.form.reroutes_at
             spent, reserved = self.stands(part.account) if part.account is not None else (0, 0)
-            need = part.fixed + part.rate * ask.wanted
+            fixed, rate = part.by_itself
+            need = fixed + rate * ask.wanted
             if share is None or part.given.limit.shadow or spent + reserved + need <= part.given.whole(share):
                 continue
             return self.model.ask(request, REROUTE[1], place)

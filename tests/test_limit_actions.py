@@ -1127,6 +1127,70 @@ def test_a_strict_limit_that_only_warns_caps_nothing(provider: LocalProvider, in
     assert {"model", "messages"} == set(last_body(provider))
 
 
+CAPPING = pytest.mark.parametrize(
+    "capping",
+    [Limit(9000, "output_tokens", strict=True), Limit(9000, "output_tokens", at={1.0: "clamp"})],
+    ids=["strict", "clamp"],
+)
+
+
+@pytest.mark.parametrize("beside", [Limit(600, "tokens", per=per) for per in ("gen_ai.request.model", "call")], ids=str)
+@CAPPING
+def test_a_cap_that_one_limit_asks_for_leaves_room_in_all(
+    capping: Limit, beside: Limit, rambler: LocalProvider, instrument: Instrument
+) -> None:
+    instrument(limits=[beside, capping])
+
+    chat(rambler)
+
+    handed_out = rambler.handed_out
+    assert 550 < handed_out.input_tokens + handed_out.output_tokens <= 600
+
+
+@CAPPING
+def test_a_throttle_waits_for_the_usual_answer_where_another_limit_has_calls_capped(
+    capping: Limit, rambler: LocalProvider, instrument: Instrument
+) -> None:
+    throttle = Limit(600, "tokens", per="gen_ai.request.model", window="300ms", at={1.0: "throttle"})
+    telemetry = instrument(limits=[throttle, capping])
+    chat(rambler, max_tokens=400)
+
+    chat(rambler)
+
+    assert 400 < last_body(rambler)["max_completion_tokens"] < 600
+    assert told(telemetry)["tracetoll.budget.wait.duration"] > 0
+
+
+@pytest.mark.parametrize("wait", [0, 60])
+def test_a_strict_throttle_gives_what_is_left_of_a_period_that_is_too_long_to_wait_for(
+    wait: int, rambler: LocalProvider, instrument: Instrument
+) -> None:
+    instrument(limits=[Limit(600, "tokens", window="1h", strict=True, at={1.0: "throttle"}, wait=wait)])
+
+    chat(rambler, max_tokens=300)  # what answers usually have, from now on
+
+    chat(rambler)
+
+    assert 100 < last_body(rambler)["max_completion_tokens"] < 300
+    ((spent, _),) = accounts().values()
+    assert spent <= 600
+
+
+@CAPPING
+def test_what_only_tells_and_what_reroutes_go_by_the_usual_answer_where_another_limit_has_calls_capped(
+    capping: Limit, provider: LocalProvider, instrument: Instrument
+) -> None:
+    ghosts = [Limit(3000, "tokens", per=per, shadow=True) for per in ("trace", "call")]
+    telemetry = instrument(limits=[*ghosts, Limit(5000, "tokens", at={0.5: "reroute gpt-4.1-nano"}), capping])
+
+    with agent("a"):
+        chat(provider)
+
+    assert "gpt-4o-mini" == last_body(provider)["model"]
+    assert 9000 == last_body(provider)["max_completion_tokens"]
+    assert [] == events(telemetry, "tracetoll.budget.refused")
+
+
 # --- per call --------------------------------------------------------------------------------
 
 

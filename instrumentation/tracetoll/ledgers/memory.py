@@ -330,17 +330,20 @@ class MemoryLedger:
         chosen = ever = output.wanted
         for line, account in zip(lines, accounts, strict=True):
             if line.elastic and line.rate and line.rule.bound is not None:
-                left = line.rule.bound - account.spent - line.fixed
+                left = line.rule.bound - line.fixed
+                chosen = min(chosen, (left - account.spent - account.reserved) // line.rate)
+                if not line.rule.waits:
+                    left -= account.spent
                 ever = min(ever, left // line.rate)
-                chosen = min(chosen, (left - account.reserved) // line.rate)
         ever = max(ever, min(output.least, output.wanted))
-        if chosen < min(output.enough, ever):
-            chosen = ever
+        enough = min(output.enough, ever)
+        # Where there is too little now, lines that do not give way are held against what others may have in the end.
+        given, asked = (chosen, chosen) if chosen >= enough else (enough, ever)
         blocking, hopeless = [], []
         for line, account in zip(lines, accounts, strict=True):
             if line.rule.bound is None:
                 continue
-            need = line.fixed + line.rate * chosen
+            need = line.fixed + line.rate * (given if line.elastic else asked)
             if account.spent + account.reserved + need > line.rule.bound:
                 blocking.append((line, account, need))
                 if account.spent + need > line.rule.bound:

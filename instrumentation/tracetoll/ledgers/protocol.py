@@ -47,7 +47,8 @@ class Line(NamedTuple):
 class Output(NamedTuple):
     """How many tokens of output a call wants; how many are enough to go ahead with, if a line is elastic.
 
-    Less than `enough` is only granted where more can never fit; less than `least` never is.
+    Less than `enough` is only granted where more can never fit, also when a period that may be waited for has moved on;
+    less than `least` never is.
     """
 
     wanted: int = 0

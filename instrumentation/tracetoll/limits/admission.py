@@ -145,12 +145,14 @@ class Admission:
         accounts = [line.account for line in claim.lines]
         self._room.enter(waiter, self._room.behind(accounts))
         refused: Refused | None = None
+        last = False
+        """Whether this is the last try: with as little output as makes a call worth while."""
         deadline = started + min((ruled.limit.wait for ruled in claim.applied), default=0.0)
         try:
             while True:
                 self._idle()
                 now = time.monotonic()
-                last = now >= deadline
+                last = last or now >= deadline
                 if last or not self._room.behind(accounts, waiter) or self._hopeless(claim):
                     output = claim.output
                     if last:
@@ -162,9 +164,11 @@ class Admission:
                     refused = found
                     limit = self._ruled(claim, found.line).limit
                     deadline = started + limit.wait
-                    pointless = found.retry_s is not None and now + found.retry_s > deadline
-                    if not found.may_fit or pointless or now >= deadline:
+                    if last or not found.may_fit:
                         raise self._refused(claim, found, waited_s=now - started)
+                    if found.retry_s is not None and now + found.retry_s > deadline:
+                        last = True
+                        continue
                     if self._room.enter(waiter, found.blocking):
                         continue  # what settled before we stood there has woken nobody
                     self._collect(now, started)

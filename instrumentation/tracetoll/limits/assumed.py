@@ -42,7 +42,7 @@ def amounts(claim: Claim, ending: Ending) -> Sequence[int]:
     if INPUT in told:
         need = need._replace(input=told[INPUT], input_bound=told[INPUT])
     output = max(told.get(OUTPUT, 0), so_far(claim) if _stream_began(claim) else need.usual_output)
-    if claim.cap is not None or claim.changes:
+    if claim.cap is not None or claim.asked.to_cap:
         output = min(output, claim.granted_output or output)
     assumed = []
     for ruled in claim.applied:

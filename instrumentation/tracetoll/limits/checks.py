@@ -45,7 +45,7 @@ def check_shadows(claim: Claim, ledger: Ledger) -> None:
     for ruled, line in zip(claim.applied, claim.lines, strict=True):
         if ruled.shadowed and ruled.hard is not None:
             balance = ledger.balance(line)
-            need = line.fixed + line.rate * claim.output.wanted
+            need = line.fixed + line.rate * (claim.output.least if line.elastic else claim.output.wanted)
             if balance.spent + balance.reserved + need > ruled.hard:
                 would_refuse(claim, ruled, line.account, Numbers(balance.spent, balance.reserved, need))
 
@@ -71,8 +71,9 @@ def check_own(claim: Claim) -> None:
         fixed, rate = ruled.takes(claim.need, claim.asked)
         output = claim.output
         if elastic and rate and (bound - fixed) // rate >= output.least:
-            wanted = min(output.wanted, (bound - fixed) // rate)
-            claim.output = output._replace(wanted=wanted, enough=min(output.enough, wanted))
+            if not ruled.limit.shadow:
+                wanted = min(output.wanted, (bound - fixed) // rate)
+                claim.output = output._replace(wanted=wanted, enough=min(output.enough, wanted))
             continue
         numbers = Numbers(wanted=fixed + rate * output.wanted)
         if numbers.wanted <= bound:
@@ -94,7 +95,8 @@ def reroute(claim: Claim, ledger: Ledger, claims: Claims) -> None:
 
 def _reroute(claim: Claim, ruled: Ruled, line: Line | None, alarm: Alarm, ledger: Ledger) -> bool:
     """Change the model of a call if a threshold says so; return whether it was changed."""
-    fixed, rate = ruled.takes(claim.need, claim.asked)
+    # By what answers usually have, unless this limit itself has them capped.
+    fixed, rate = ruled.takes(claim.need, claim.asked._replace(to_cap=False))
     spent = reserved = 0
     if line is not None:
         _, spent, reserved, *_ = ledger.balance(line)

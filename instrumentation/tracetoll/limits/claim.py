@@ -170,7 +170,8 @@ class Claim:
     @property
     def asked(self) -> Asked:
         """Return what the application asked for, as far as it decides how the call can be held."""
-        return Asked(self.cap is not None, self.cap_field is not None, self.call.streaming)
+        capped, cappable = self.cap is not None, self.cap_field is not None
+        return Asked(capped, cappable, self.call.streaming, cappable and not capped and self.wants.caps)
 
     @property
     def text(self) -> int:

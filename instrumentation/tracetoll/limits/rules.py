@@ -70,6 +70,8 @@ class Asked(NamedTuple):
     cappable: bool
     """Whether the provider takes a cap here."""
     stream: bool
+    to_cap: bool
+    """Whether a limit has the answer given a cap, because the application gave none."""
 
 
 class Alarm(NamedTuple):
@@ -188,8 +190,11 @@ class Ruled:
         return all(_matches(told.get(name), patterns) for name, patterns in self.dynamic)
 
     def elastic(self, asked: Asked) -> bool:
-        """Return whether a call may be given less output than it wants for this limit's sake."""
-        return self.caps(asked) or (self.cuts and asked.stream)
+        """Return whether a call may be given less output than it wants for this limit's sake.
+
+        Where one limit has a call capped, so do all: the cap is what each has to reserve, and leaves room in.
+        """
+        return asked.to_cap or self.caps(asked) or (self.cuts and asked.stream)
 
     def caps(self, asked: Asked) -> bool:
         """Return whether a call is to be sent with a cap for this limit's sake."""
