@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,12 +16,13 @@ from ledger_suite import LEASE_S, MACHINE_SETTINGS, Clock, LedgerMachine, Ledger
 from test_forks import in_child
 
 from tracetoll.ledgers.accounts import Joint
+from tracetoll.ledgers.lock import Lock
 from tracetoll.ledgers.memory import ACCOUNTS_KEPT, MemoryLedger
 from tracetoll.ledgers.protocol import Balance, Granted, Line, Output, Rule
 from tracetoll.limits.windows import BUCKETS, Calendar, Rolling
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tracetoll.ledgers.protocol import Reservation
 
@@ -302,3 +306,78 @@ def test_a_child_does_not_wait_for_a_thread_of_its_parent() -> None:
         thread.join()
 
     assert 1 == ledger.balance(line).spent
+
+
+# --- its lock --------------------------------------------------------------------------------------
+
+
+def test_one_thread_at_a_time_has_the_lock() -> None:
+    lock, counted = Lock(), [0]
+
+    def count() -> None:
+        for _ in range(200):
+            with lock:
+                before = counted[0]
+                time.sleep(0)  # another one comes in between, if it may
+                counted[0] = before + 1
+
+    threads = [threading.Thread(target=count) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [1600] == counted
+    assert [None] == lock.token
+
+
+def test_the_lock_is_given_back_when_something_goes_wrong() -> None:
+    lock = Lock()
+
+    with contextlib.suppress(ZeroDivisionError), lock:
+        _ = 1 / 0
+
+    assert [None] == lock.token
+
+
+def test_who_has_waited_long_for_the_lock_gets_it_all_the_same() -> None:
+    lock, passed = Lock(), threading.Event()
+
+    def wait() -> None:
+        with lock:
+            passed.set()
+
+    with lock:
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert not passed.wait(0.3)
+    assert passed.wait(10)
+    thread.join()
+
+
+@pytest.mark.parametrize("what", ["reserve", "settle", "take", "give", "charge"])
+def test_everything_waits_for_the_lock(what: str) -> None:
+    ledger, line = MemoryLedger(), one(Rule("a", 100), 40)
+    short = Joint([line.rule], [line.account], [(0, 100.0, math.inf, None)])
+    held = granted(ledger.reserve([line], Output(), LEASE_S)).id
+    taken = ledger.take(short, [40], 0, LEASE_S)
+    assert taken is not None
+    operations: dict[str, Callable[[], object]] = {
+        "reserve": lambda: ledger.reserve([line._replace(fixed=1)], Output(), LEASE_S),
+        "take": lambda: ledger.take(short, [1], 0, LEASE_S),
+        "settle": lambda: ledger.settle(held, [20]),
+        "give": lambda: ledger.give(taken, [20]),
+        "charge": lambda: ledger.charge([line], [3]),
+    }
+    lock = ledger._lock  # noqa: SLF001  # as if another thread was at it
+
+    with lock:
+        thread = threading.Thread(target=operations[what])
+        thread.start()
+        thread.join(0.1)
+        assert thread.is_alive()
+    thread.join()
+
+    assert [None] == lock.token
+    spent, reserved = {"reserve": (0, 81), "take": (0, 81), "charge": (3, 80)}.get(what, (20, 40))
+    assert (spent, reserved) == ledger.balance(line)[1:3]
