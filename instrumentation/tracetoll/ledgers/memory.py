@@ -327,18 +327,16 @@ class MemoryLedger:
     def _squeeze(self, lines: Sequence[Line], output: Output, lease_s: float, now: float) -> Reservation:
         """Find out whether less output fits, or whether everything may fit later."""
         accounts = [self._account(line.rule, line.account, now) for line in lines]
-        chosen = ever = output.wanted
+        chosen = settled = ever = output.wanted
         for line, account in zip(lines, accounts, strict=True):
             if line.elastic and line.rate and line.rule.bound is not None:
-                left = line.rule.bound - line.fixed
-                chosen = min(chosen, (left - account.spent - account.reserved) // line.rate)
-                if not line.rule.waits:
-                    left -= account.spent
-                ever = min(ever, left // line.rate)
-        ever = max(ever, min(output.least, output.wanted))
-        enough = min(output.enough, ever)
-        # Where there is too little now, lines that do not give way are held against what others may have in the end.
-        given, asked = (chosen, chosen) if chosen >= enough else (enough, ever)
+                left = line.rule.bound - account.spent - line.fixed
+                chosen = min(chosen, (left - account.reserved) // line.rate)
+                settled = min(settled, left // line.rate)
+                ever = min(ever, (left + account.spent if line.rule.waits else left) // line.rate)
+        enough = min(output.enough, max(ever, min(output.least, output.wanted)))
+        # Where there is too little now, lines that do not give way are held against what others have once all settled.
+        given, asked = (chosen, chosen) if chosen >= enough else (enough, max(settled, enough))
         blocking, hopeless = [], []
         for line, account in zip(lines, accounts, strict=True):
             if line.rule.bound is None:
