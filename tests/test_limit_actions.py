@@ -1147,6 +1147,19 @@ def test_a_cap_that_one_limit_asks_for_leaves_room_in_all(
     assert 550 < handed_out.input_tokens + handed_out.output_tokens <= 600
 
 
+def test_a_cap_is_told_as_lowered_by_the_limit_that_leaves_the_least(
+    provider: LocalProvider, instrument: Instrument
+) -> None:
+    shadow = Limit(100, "tokens", shadow=True, name="shadow")
+    clamp, block = Limit(9000, "tokens", at={1.0: "clamp"}, name="clamp"), Limit(600, "tokens", name="block")
+    telemetry = instrument(limits=[shadow, clamp, block])
+
+    chat(provider)
+
+    (event,) = events(telemetry, "tracetoll.budget.clamped")
+    assert "block" == event["tracetoll.budget.name"] == told(telemetry)["tracetoll.budget.name"]
+
+
 @CAPPING
 def test_a_throttle_waits_for_the_usual_answer_where_another_limit_has_calls_capped(
     capping: Limit, rambler: LocalProvider, instrument: Instrument

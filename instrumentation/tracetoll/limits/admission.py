@@ -234,7 +234,7 @@ class Admission:
         for ruled, line in checks.with_lines(claim):
             fixed, rate = ruled.takes(claim.need, claim.asked)
             bound = ruled.hard if line is not None else checks.own_bound(ruled, claim)
-            if not ruled.clamps or not rate or bound is None:
+            if not rate or bound is None or ruled.limit.shadow or not ruled.elastic(claim.asked):
                 continue
             spent = self.ledger.balance(line).spent if line is not None else 0
             left = (bound - spent - fixed) // rate
