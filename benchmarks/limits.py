@@ -52,10 +52,15 @@ ANSWERS_LEARNED = 300
 SPENT = [300] * len(RULES)
 
 
+SUBJECTS = [[Line(rule, f"{rule.key}:{number}", 100, 2) for rule in RULES] for number in range(50)]
+"""What calls of fifty subjects ask of a ledger. That is made by their claims, and part of what a chat call is measured
+with."""
+OUTPUT = Output(500, 16, 16)
+
+
 def once(ledger: MemoryLedger, number: int) -> None:
     """Reserve five lines, and settle them."""
-    lines = [Line(rule, f"{rule.key}:{number % 50}", 100, 2) for rule in RULES]
-    found = ledger.reserve(lines, Output(500, 16, 16), 900.0)
+    found = ledger.reserve(SUBJECTS[number % len(SUBJECTS)], OUTPUT, 900.0)
     assert isinstance(found, Granted)
     ledger.settle(found.id, SPENT)
 

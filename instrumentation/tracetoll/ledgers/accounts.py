@@ -100,18 +100,32 @@ on somebody has to look, infinity for never; and what stands for the account whe
 
 
 class Found:
-    """Accounts of a call, as they were found."""
+    """Accounts of one call, as they were found."""
 
-    __slots__ = ("draws", "era", "marked", "starts", "until")
+    __slots__ = ("draws", "starts")
+
+    era: object = None
+    """Of which of the ledger's eras they are, where others take from them too; in another one they may be others, or in
+    another period.
+    """
+    marked: Sequence[tuple[Account, int, float, float, Any]] = ()
+    """Each account with its mark, where others take from them too."""
 
     def __init__(self, draws: Sequence[Draw], starts: Sequence[float]) -> None:
         self.draws = draws
         self.starts = starts
         """When the period of each account started; a reservation is not given back to another one."""
-        self.marked: Sequence[tuple[Account, int, float, float, Any]] = ()
-        """Each account with its mark."""
-        self.era: object = None
-        """Of which of the ledger's eras they are; in another one they may be others, or in another period."""
+
+
+class Kept(Found):
+    """Accounts that were found for one call, and that others take from too."""
+
+    __slots__ = ("era", "marked", "until")
+
+    def __init__(self, draws: Sequence[Draw], starts: Sequence[float]) -> None:
+        super().__init__(draws, starts)
+        self.marked = ()
+        self.era = None
         self.until = 0.0
         """When the first of their calendar periods ends, by the wall clock."""
 
@@ -139,4 +153,4 @@ class Joint:
         self.rules = rules
         self.keys = keys
         self.marks = marks
-        self.found = Found((), ())
+        self.found = Kept((), ())

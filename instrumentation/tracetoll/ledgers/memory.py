@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from tracetoll.forks import call_in_child
-from tracetoll.ledgers.accounts import NEVER, Account, Found, parts
+from tracetoll.ledgers.accounts import NEVER, Account, Found, Kept, parts
 from tracetoll.ledgers.lock import Lock
 from tracetoll.ledgers.protocol import Balance, Granted, Refused
 
@@ -235,14 +235,15 @@ class MemoryLedger:
                 held = self._late.pop(reservation, None)  # type: ignore[arg-type]  # ids are as we gave them
                 if held is None:
                     return ()
-            for (account, started, reserved), amount in zip(parts(held), amounts, strict=True):
+            _, _, found, taken, _, _ = held
+            for (account, position, _), started, amount in zip(found.draws, found.starts, amounts, strict=True):
                 buckets = account.buckets
                 if buckets is not None and account.ends <= now:
                     account.roll(now)
                 before = spent = account.spent
                 if account.started == started:
                     if returned:
-                        account.reserved -= reserved
+                        account.reserved -= taken[position]
                     if amount:
                         account.spent = spent = before + amount
                         if buckets is not None:
@@ -316,7 +317,8 @@ class MemoryLedger:
             account.reserved += needs[position]
         made = self._made = self._made + 1
         self._held[made] = (made, output, found, needs, expires, lines)
-        self._next_expiry = min(self._next_expiry, expires)
+        if expires < self._next_expiry:  # noqa: PLR1730  # as above
+            self._next_expiry = expires
         return Granted(made, output)
 
     def _put_back(self, held: Held | None) -> None:
@@ -423,13 +425,13 @@ class MemoryLedger:
                 account.spent = account.reserved = 0
         return account
 
-    def _find(self, joint: Joint, now: float) -> Found:
+    def _find(self, joint: Joint, now: float) -> Kept:
         """Find accounts as of now."""
         era = None
         while era is not self._era:  # finding one may begin a new era
             era = self._era
             accounts = [self._account(rule, key, now) for rule, key in zip(joint.rules, joint.keys, strict=True)]
-        found = Found(
+        found = Kept(
             [
                 (account, unit, NEVER if account.rule.bound is None else account.rule.bound)
                 for account, (unit, *_) in zip(accounts, joint.marks, strict=True)
